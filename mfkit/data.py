@@ -1,0 +1,340 @@
+"""Real-IAD's layout on disk -> samples: one image per camera, with masks and labels."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .layout import Fault, View, find_category, json_files, locate, raise_fault, read_views
+
+__all__ = [
+    "FLIPS",
+    "Category",
+    "Sample",
+    "categories",
+    "group_views",
+    "read_category",
+    "read_image",
+    "read_mask",
+]
+
+# Which of the cameras C1 ... C5 to mirror so that neighbouring views agree: found by eye by the
+# authors of Multi-Flow. Applied when an image is read, never on disk.
+FLIPS = {
+    "audiojack": "01000",
+    "bottle_cap": "00000",
+    "button_battery": "01111",
+    "end_cap": "01100",
+    "eraser": "10000",
+    "fire_hood": "01100",
+    "mint": "01110",
+    "mounts": "10000",
+    "pcb": "01000",
+    "phone_battery": "01110",
+    "plastic_nut": "01100",
+    "plastic_plug": "01110",
+    "porcelain_doll": "10001",
+    "regulator": "01111",
+    "rolled_strip_base": "10000",
+    "sim_card_set": "01100",
+    "switch": "01111",
+    "tape": "10000",
+    "terminalblock": "10000",
+    "toothbrush": "01110",
+    "toy": "01111",
+    "toy_brick": "10001",
+    "transistor1": "01111",
+    "u_block": "10011",
+    "usb": "01000",
+    "usb_adaptor": "01100",
+    "vcpill": "10001",
+    "wooden_beads": "01000",
+    "woodstick": "01100",
+    "zipper": "01100",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One object: an image per camera, with what is known about it.
+
+    Attributes:
+        name: unique and readable, such as "audiojack_0001_NG_BX".
+        category: such as "audiojack".
+        code: "OK" or the code of the defect under which the sample is filed, such as "BX".
+        number: the sample's number under that code, such as "0001".
+        split: "train" or "test".
+        images: V paths in the order of the cameras.
+        masks: V paths of masks, None where no defect shows.
+        codes: V codes, "OK" where no defect shows, also in a defective sample.
+        flips: V times: mirror this view so that it agrees with its neighbours?
+    """
+
+    name: str
+    category: str
+    code: str
+    number: str
+    split: str
+    images: tuple[Path, ...]
+    masks: tuple[Path | None, ...]
+    codes: tuple[str, ...]
+    flips: tuple[bool, ...]
+
+    @property
+    def labels(self) -> tuple[bool, ...]:
+        """V times: does a defect show in this view?"""
+        return tuple(code != "OK" for code in self.codes)
+
+    @property
+    def label(self) -> bool:
+        """A sample is defective if any of its views is."""
+        return any(self.labels)
+
+
+@dataclass(frozen=True)
+class Category:
+    """The samples of one category and the numbers of its V cameras, rising."""
+
+    name: str
+    train: list[Sample]
+    test: list[Sample]
+    cameras: tuple[int, ...]
+
+    @property
+    def views(self) -> int:
+        """V: how many cameras look at each sample."""
+        return len(self.cameras)
+
+
+def categories(root: str | Path, jsons: str = "realiad_jsons") -> list[str]:
+    """List the categories that have a JSON file, sorted by name.
+
+    Arguments:
+        root: the folder that holds `realiad_jsons` and the images, or one of the two itself.
+        jsons: the folder of JSON files; "realiad_jsons_sv", "realiad_jsons_fuiad_0.1" for others.
+
+    Raises:
+        InputError: there is no such folder, or no JSON file in it.
+    """
+    return [file.stem for file in json_files(locate(root, jsons=jsons)[0])]
+
+
+def read_category(
+    root: str | Path,
+    category: str,
+    views: int | None = None,
+    resolution: int | str | None = None,
+    jsons: str = "realiad_jsons",
+) -> Category:
+    """Read which images, masks and labels make up a category; pixels are not read.
+
+    Rows belong to one sample if their file names agree up to the camera's number, in any order.
+    Labels come from `anomaly_class`, not from the folder. Those of the training split are passed
+    on but not judged: the fuiad splits hide defects there on purpose.
+
+    Arguments:
+        root: the folder that holds `realiad_jsons` and the images, or one of the two itself.
+        category: such as "audiojack".
+        views: how many cameras there must be; None takes those that most samples have.
+        resolution: 256, 512, 1024 or "raw"; None takes the only one there is.
+        jsons: the folder of JSON files.
+
+    Returns:
+        the category; its samples are sorted by code, "OK" first, and number.
+
+    Raises:
+        InputError: at the first fault. The message names the file, the row and the mend.
+
+    Source: the official naming pattern of Real-IAD (CVPR 2024).
+    """
+    file, images = find_category(root, category, resolution, jsons)
+    return group_views(file, read_views(file, images), views)
+
+
+def group_views(
+    file: Path,
+    views: list[View],
+    count: int | None = None,
+    found: Callable[[Fault], None] = raise_fault,
+) -> Category:
+    """Put the views of each sample together, in the order of the cameras.
+
+    Arguments:
+        file: the JSON file, for messages; its name is the category's.
+        views: what `read_views` returned.
+        count: how many cameras there must be; None takes those that most samples have.
+        found: called with each fault; by default the first one stops.
+    """
+    objects: dict[tuple[str, str], dict[int, View]] = {}
+    for view in views:
+        seen = objects.setdefault((view.split, view.sample), {})
+        first = seen.setdefault(view.camera, view)
+        if first is not view:
+            same = first.image == view.image
+            found(
+                Fault(
+                    f"{file}, rows {first.row} and {view.row}: "
+                    + ("the same image twice" if same else "two images")
+                    + f" for camera {view.camera} of sample {file.stem}_{view.sample}"
+                    + (f" ({first.image})" if same else f" ({first.image} and {view.image})")
+                    + "; keep one of the two rows",
+                    "duplicate row" if same else "two images",
+                )
+            )
+    cameras = _cameras(file, objects, count, found)
+    samples = []
+    for (split, name), seen in objects.items():
+        missing = [camera for camera in cameras if camera not in seen]
+        surplus = [camera for camera in seen if camera not in cameras]
+        if missing or surplus:
+            what = "no image of" if missing else "an image that the others lack, of"
+            numbers = ", ".join(map(str, missing or sorted(surplus)))
+            found(
+                Fault(
+                    f"{file}: sample {file.stem}_{name} ({split}) has {what} camera {numbers}; "
+                    f"every sample needs the cameras {', '.join(map(str, cameras))}: "
+                    "complete it, or take its rows out",
+                    "missing view" if missing else "surplus view",
+                )
+            )
+        elif all(view.image is not None for view in seen.values()):
+            samples.append(_sample(file.stem, [seen[camera] for camera in cameras]))
+    samples.sort(key=lambda sample: (sample.code != "OK", sample.code, sample.name))
+    splits = {split: [s for s in samples if s.split == split] for split in ("train", "test")}
+    if not any(view.split == "train" for view in views):
+        found(
+            Fault(
+                f"{file}: the training split is empty; list sound samples under 'train'",
+                "empty split",
+            )
+        )
+    return Category(file.stem, splits["train"], splits["test"], cameras)
+
+
+def _cameras(
+    file: Path,
+    objects: dict[tuple[str, str], dict[int, View]],
+    count: int | None,
+    found: Callable[[Fault], None],
+) -> tuple[int, ...]:
+    """The cameras that at least half of the samples have, checked against how many must be."""
+    seen = Counter(camera for views in objects.values() for camera in views)
+    cameras = tuple(sorted(c for c, times in seen.items() if 2 * times >= len(objects)))
+    if count is None or not objects or len(cameras) == count:
+        return cameras
+    if set(cameras) < set(range(1, count + 1)):
+        return tuple(range(1, count + 1))  # the samples will be told which camera they lack
+    found(
+        Fault(
+            f"{file}: the samples have {len(cameras)} cameras "
+            f"({', '.join(map(str, cameras))}), {count} are expected; set views to "
+            f"{len(cameras)}, or complete the data",
+            "number of cameras",
+        )
+    )
+    return cameras
+
+
+def _sample(category: str, views: list[View]) -> Sample:
+    first = views[0]
+    codes = tuple(view.code for view in views)
+    flips = FLIPS.get(category, "") if [view.camera for view in views] == [1, 2, 3, 4, 5] else ""
+    return Sample(
+        name=f"{category}_{first.sample}",
+        category=category,
+        code=first.filed or next((code for code in codes if code != "OK"), "OK"),
+        number=first.number,
+        split=first.split,
+        images=tuple(view.image for view in views),
+        masks=tuple(view.mask for view in views),
+        codes=codes,
+        flips=tuple(flip == "1" for flip in flips.ljust(len(views), "0")),
+    )
+
+
+def read_image(path: str | Path, size: int | None = None, flip: bool = False) -> np.ndarray:
+    """Read an image as uint8 (H, W, 3), RGB.
+
+    Arguments:
+        path: any 8-bit format that Pillow reads.
+        size: px; resize (bilinear, antialiased) to size x size. None keeps the image's own.
+        flip: mirror left-right.
+
+    Raises:
+        InputError: the file is missing, broken or does not hold 8 bits per channel.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "red.png"
+        >>> Image.new("RGB", (4, 4), "red").save(path)
+        >>> read_image(path, size=2).tolist()
+        [[[255, 0, 0], [255, 0, 0]], [[255, 0, 0], [255, 0, 0]]]
+    """
+    return _pixels(_decode(path, "RGB"), size, flip, Image.Resampling.BILINEAR)
+
+
+def read_mask(
+    path: str | Path, size: int | None = None, flip: bool = False, image: str | Path | None = None
+) -> np.ndarray:
+    """Read a defect's mask as bool (H, W): grey above 127, after resizing to the nearest pixel.
+
+    Arguments:
+        path: the mask.
+        size: px; resize to size x size. None keeps the mask's own.
+        flip: mirror left-right.
+        image: the image it belongs to; if given, the two must have one size on disk.
+
+    Raises:
+        InputError: the file is missing or broken, or its size differs from its image's.
+
+    Source: resizing and threshold are those of the official tool, ADEval 1.1.0.
+    """
+    mask = _decode(path, "L")
+    if image is not None:
+        with _opened(image) as picture:
+            expected = picture.size
+        if mask.size != expected:
+            raise Fault(
+                f"{path}: the mask has {mask.width} x {mask.height} px but its image {image} has "
+                f"{expected[0]} x {expected[1]}; take both from one resolution",
+                "mask size",
+            )
+    return _pixels(mask, size, flip, Image.Resampling.NEAREST) > 127
+
+
+def _pixels(image: Image.Image, size: int | None, flip: bool, how: int) -> np.ndarray:
+    if size is not None and image.size != (size, size):
+        image = image.resize((size, size), how)
+    pixels = np.array(image)
+    return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
+
+
+def _decode(path: str | Path, mode: str) -> Image.Image:
+    with _opened(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise Fault(
+                f"{path}: holds {image.mode} pixels; convert it to 8 bits per channel",
+                "unreadable file",
+            )
+        return image.convert(mode)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image; whatever Pillow trips over becomes a Fault."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except Fault:
+        raise
+    except FileNotFoundError:
+        raise Fault(f"{path} does not exist; put the file there", "missing file") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ...
+        raise Fault(
+            f"{path}: cannot be read as an image ({error}); copy it again from the source",
+            "unreadable file",
+        ) from error
