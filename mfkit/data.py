@@ -1,14 +1,11 @@
 """Real-IAD's layout on disk -> samples: one image per camera, with masks and labels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
+from .images import read_image, read_mask
 from .layout import Fault, View, find_category, json_files, locate, raise_fault, read_views
 
 __all__ = [
@@ -174,15 +171,12 @@ def group_views(
         seen = objects.setdefault((view.split, view.sample), {})
         first = seen.setdefault(view.camera, view)
         if first is not view:
-            same = first.image == view.image
             found(
                 Fault(
-                    f"{file}, rows {first.row} and {view.row}: "
-                    + ("the same image twice" if same else "two images")
-                    + f" for camera {view.camera} of sample {file.stem}_{view.sample}"
-                    + (f" ({first.image})" if same else f" ({first.image} and {view.image})")
-                    + "; keep one of the two rows",
-                    "duplicate row" if same else "two images",
+                    f"{file}, rows {first.row} and {view.row}: two images for camera "
+                    f"{view.camera} of sample {file.stem}_{view.sample}, {first.image} and "
+                    f"{view.image}; take one of the two rows out",
+                    "two images",
                 )
             )
     cameras = _cameras(file, objects, count, found)
@@ -254,87 +248,3 @@ def _sample(category: str, views: list[View]) -> Sample:
         codes=codes,
         flips=tuple(flip == "1" for flip in flips.ljust(len(views), "0")),
     )
-
-
-def read_image(path: str | Path, size: int | None = None, flip: bool = False) -> np.ndarray:
-    """Read an image as uint8 (H, W, 3), RGB.
-
-    Arguments:
-        path: any 8-bit format that Pillow reads.
-        size: px; resize (bilinear, antialiased) to size x size. None keeps the image's own.
-        flip: mirror left-right.
-
-    Raises:
-        InputError: the file is missing, broken or does not hold 8 bits per channel.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "red.png"
-        >>> Image.new("RGB", (4, 4), "red").save(path)
-        >>> read_image(path, size=2).tolist()
-        [[[255, 0, 0], [255, 0, 0]], [[255, 0, 0], [255, 0, 0]]]
-    """
-    return _pixels(_decode(path, "RGB"), size, flip, Image.Resampling.BILINEAR)
-
-
-def read_mask(
-    path: str | Path, size: int | None = None, flip: bool = False, image: str | Path | None = None
-) -> np.ndarray:
-    """Read a defect's mask as bool (H, W): grey above 127, after resizing to the nearest pixel.
-
-    Arguments:
-        path: the mask.
-        size: px; resize to size x size. None keeps the mask's own.
-        flip: mirror left-right.
-        image: the image it belongs to; if given, the two must have one size on disk.
-
-    Raises:
-        InputError: the file is missing or broken, or its size differs from its image's.
-
-    Source: resizing and threshold are those of the official tool, ADEval 1.1.0.
-    """
-    mask = _decode(path, "L")
-    if image is not None:
-        with _opened(image) as picture:
-            expected = picture.size
-        if mask.size != expected:
-            raise Fault(
-                f"{path}: the mask has {mask.width} x {mask.height} px but its image {image} has "
-                f"{expected[0]} x {expected[1]}; take both from one resolution",
-                "mask size",
-            )
-    return _pixels(mask, size, flip, Image.Resampling.NEAREST) > 127
-
-
-def _pixels(image: Image.Image, size: int | None, flip: bool, how: int) -> np.ndarray:
-    if size is not None and image.size != (size, size):
-        image = image.resize((size, size), how)
-    pixels = np.array(image)
-    return np.ascontiguousarray(pixels[:, ::-1]) if flip else pixels
-
-
-def _decode(path: str | Path, mode: str) -> Image.Image:
-    with _opened(path) as image:
-        if image.mode.startswith(("I", "F")):
-            raise Fault(
-                f"{path}: holds {image.mode} pixels; convert it to 8 bits per channel",
-                "unreadable file",
-            )
-        return image.convert(mode)
-
-
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image; whatever Pillow trips over becomes a Fault."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except Fault:
-        raise
-    except FileNotFoundError:
-        raise Fault(f"{path} does not exist; put the file there", "missing file") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ...
-        raise Fault(
-            f"{path}: cannot be read as an image ({error}); copy it again from the source",
-            "unreadable file",
-        ) from error

@@ -21,7 +21,16 @@ from pathlib import Path, PureWindowsPath
 
 from .files import InputError
 
-__all__ = ["Fault", "View", "find_category", "json_files", "locate", "raise_fault", "read_views"]
+__all__ = [
+    "Fault",
+    "View",
+    "find_category",
+    "image_folder",
+    "json_files",
+    "locate",
+    "raise_fault",
+    "read_views",
+]
 
 # The data set's official pattern with its parts named; cameras above 9 are allowed.
 FILE_NAME = re.compile(
@@ -98,9 +107,7 @@ def locate(
         root = root.parent if root.name == name else root  # the nested one
     elif RESOLUTION.fullmatch(name) and not (root / jsons).is_dir():
         resolution, root = resolution or name, root.absolute().parent
-
-    nested = root / jsons / jsons
-    folder = next((f for f in (root / jsons, nested) if json_files(f)), None)
+    folder = next((f for f in (root / jsons, root / jsons / jsons) if json_files(f)), None)
     if folder is None:
         others = sorted(path.name for path in root.glob("realiad_jsons*") if path.is_dir())
         raise Fault(
@@ -111,7 +118,15 @@ def locate(
             "realiad_<resolution>/<category>",
             "no data",
         )
+    return folder, image_folder(root, resolution)
 
+
+def image_folder(root: Path, resolution: int | str | None = None) -> Path:
+    """The `realiad_<resolution>` of `root`, or `root` itself if it holds none.
+
+    Raises:
+        InputError: it is missing, or there are several and none is named.
+    """
     there = sorted(p.name for p in root.iterdir() if RESOLUTION.fullmatch(p.name) and p.is_dir())
     if resolution is not None:
         wanted = f"realiad_{str(resolution).removeprefix('realiad_')}"
@@ -121,13 +136,13 @@ def locate(
                 f"name one that is there: {', '.join(there) or 'none is'}",
                 "no data",
             )
-        return folder, root / wanted
+        return root / wanted
     if len(there) > 1:
         raise Fault(
             f"{root} holds {', '.join(there)}: give the one to use, for example {root / there[0]}",
             "no data",
         )
-    return folder, root / there[0] if there else root
+    return root / there[0] if there else root
 
 
 def find_category(
@@ -173,6 +188,7 @@ def read_views(
         found(fault)
         return []
     views = []
+    rows: dict[tuple[str, Path], str] = {}
     listing = _Listing(base)
     for split in SPLITS:
         for index, row in enumerate(table[split]):
@@ -180,8 +196,14 @@ def read_views(
             view, faults = _view(row, where, split, listing, normal)
             for kind, text in faults:
                 found(Fault(f"{file}, row {where}: {text}", kind))
-            if view is not None:
+            if view is None:
+                continue
+            first = rows.setdefault((split, view.image), where) if view.image else where
+            if first == where:
                 views.append(view)
+            else:
+                text = f"{file}, rows {first} and {where}: both list {view.image}; take one out"
+                found(Fault(text, "duplicate row"))
     return views
 
 
