@@ -1,0 +1,102 @@
+"""From likelihood to anomaly scores: position, image, sample.
+
+A score is a negative log-likelihood in nats per channel, without the constant 1/2 log(2 pi). It can
+be negative, since a density can exceed 1: only its order matters.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["image_scores", "nll_map", "pixel_map", "sample_scores"]
+
+
+def nll_map(z: Tensor, log_det: Tensor, foreground: Tensor | None = None) -> Tensor:
+    """Score of every position: `(1/2 |m z|^2 - m log_det) / C`.
+
+    Arguments:
+        z: latents (B, V, C, H, W).
+        log_det: log-determinant (B, V, H, W) in nats.
+        foreground: m, (B, V, H, W) of 0 and 1 or bool; None is 1 everywhere.
+
+    Returns:
+        (B, V, H, W) in nats per channel; 0 in the background.
+
+    Source: arXiv 2504.03306.
+
+    Example:
+        >>> nll_map(2 * torch.ones(1, 1, 3, 1, 1), torch.zeros(1, 1, 1, 1)).item()
+        2.0
+    """
+    nll = (0.5 * z.square().sum(2) - log_det) / z.shape[2]
+    return nll if foreground is None else nll * foreground.to(nll.dtype)
+
+
+def image_scores(nll: Tensor, foreground: Tensor | None = None, rule: str = "max") -> Tensor:
+    """Score of every image: the maximum or the mean over its positions.
+
+    The background scores exactly 0, while sound foreground can score below 0. It must not take
+    part in a maximum, so it is left out wherever a foreground is given.
+
+    Arguments:
+        nll: (B, V, H, W) in nats per channel.
+        foreground: (B, V, H, W) of 0 and 1 or bool; None means that every position counts.
+        rule: "max" (the paper's) or "mean".
+
+    Returns:
+        (B, V) in nats per channel.
+
+    Raises:
+        ValueError: an unknown rule, or an image without any foreground.
+
+    Example:
+        >>> nll = torch.tensor([[[[-1.0, 0.0]]]])
+        >>> image_scores(nll), image_scores(nll, foreground=torch.tensor([[[[1, 0]]]]))
+        (tensor([[0.]]), tensor([[-1.]]))
+    """
+    shown = torch.ones_like(nll, dtype=torch.bool) if foreground is None else foreground.bool()
+    if not shown.flatten(2).any(2).all():
+        raise ValueError("'foreground' should show the object in every image, got an empty one")
+    if rule == "max":
+        return nll.masked_fill(~shown, -torch.inf).flatten(2).amax(2)
+    if rule == "mean":
+        return nll.masked_fill(~shown, 0).flatten(2).sum(2) / shown.flatten(2).sum(2)
+    raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
+
+
+def sample_scores(image_scores: Tensor, rule: str = "max") -> Tensor:
+    """Score of a whole sample from the scores of its images.
+
+    Arguments:
+        image_scores: (B, V) in nats per channel.
+        rule: "max" (the official tool of Real-IAD) or "mean" (the released Multi-Flow).
+
+    Returns:
+        (B,) in nats per channel.
+
+    Raises:
+        ValueError: an unknown rule.
+
+    Example:
+        >>> scores = torch.tensor([[0.0, 0.0, 0.0, 0.0, 5.0]])
+        >>> sample_scores(scores), sample_scores(scores, rule="mean")
+        (tensor([5.]), tensor([1.]))
+    """
+    if rule == "max":
+        return image_scores.amax(1)
+    if rule == "mean":
+        return image_scores.mean(1)
+    raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
+
+
+def pixel_map(nll: Tensor, size: int = 256) -> Tensor:
+    """Enlarge a score map bilinearly to the pixels on which defects are compared.
+
+    Arguments:
+        nll: (B, V, H, W) in nats per channel.
+        size: edge in px; 256 is where the released code evaluates.
+
+    Returns:
+        (B, V, size, size) in nats per channel.
+    """
+    return F.interpolate(nll, size=(size, size), mode="bilinear", align_corners=False)
