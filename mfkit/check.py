@@ -154,9 +154,7 @@ def _notes(samples: pd.DataFrame) -> list[str]:
         for split, row in table.iterrows():
             bad, total = row["defective samples"], row["samples"]
             if split == "train" and bad:
-                notes.append(
-                    f"{category}: {bad} training samples are labelled defective; training ignores labels"
-                )
+                notes.append(f"{category}: {bad} training samples are defective (labels unused)")
             if split == "test" and bad in (0, total):
                 notes.append(f"{category}: all test samples are alike, so there is no AUROC")
         if "test" not in table.index:

@@ -82,7 +82,7 @@ def tree(
                 number=number,
                 code="OK" if code == "OK" else f"NG_{code}",
                 camera=camera,
-                stamp=20231021130235 + (7 * seed + 3 * camera) % 60,
+                stamp=20231021130235 + 10 * seed + 3 * camera % 7,
             )
             path = f"{folder}/S{number:04d}/{name}"
             shows = code != "OK" and camera not in hidden
