@@ -12,7 +12,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from . import data
-from .layout import Fault, View, find_category, read_views
+from .layout import Fault, find_category
+from .rows import View, read_views
 
 __all__ = ["PUBLISHED", "Report", "check"]
 
@@ -50,7 +51,8 @@ class Report:
             parts += ["", f"{kind} ({times})"]
             parts += [f"  {fault}" for fault in self.faults if fault.kind == kind]
         parts += ["", f"{len(self.faults)} faults" if self.faults else "no faults"]
-        return "\n".join(parts)
+        # names of files may hold bytes that cannot be printed
+        return "\n".join(parts).encode(errors="backslashreplace").decode()
 
 
 def check(
@@ -104,8 +106,9 @@ def check(
         for split, published in PUBLISHED.items():
             images = int((frame["split"] == split).sum())
             text = f"{images:,} {split} images are listed, {published:,} are published"
-            notes.append(text)
-            if images != published:
+            if images == published:
+                notes.append(text)
+            else:
                 mend = "copy the JSON files again from the source"
                 faults.append(Fault(f"{folder}: {text}; {mend}", "totals"))
     return Report(_counts(frame), samples, faults, notes)

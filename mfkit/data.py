@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .images import read_image, read_mask
-from .layout import Fault, View, find_category, json_files, locate, raise_fault, read_views
+from .layout import Fault, find_category, json_files, locate, raise_fault
+from .rows import View, read_views
 
 __all__ = [
     "FLIPS",

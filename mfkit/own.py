@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .files import whole_file
 from .layout import Fault, image_folder
+from .rows import SAMPLE
 
 __all__ = ["write_index"]
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
-EXPECTED = "<category>/train/<normal>/<sample>/<camera>.jpg and <category>/test/<code>/..."
 
 
 def write_index(
@@ -61,34 +62,27 @@ def write_index(
     """
     root = Path(root)
     base = (image_folder(root) if root.is_dir() else root) / category
-    found = {
-        (split, folder.parent.name, folder.name): _pictures(folder, mask)
-        for split in ("train", "test")
-        for folder in sorted((base / split).glob("*/*"), key=lambda path: _natural(str(path)))
-        if folder.is_dir() and not any(part.startswith(".") for part in folder.parts[-2:])
-    }
-    if not any(split == "train" and code == normal for split, code, _ in found):
+    samples = _read_tree(base, mask)
+    if not any(sample.split == "train" and sample.code == normal for sample in samples):
         raise Fault(
-            f"{base / 'train' / normal}: no folder of a sound training sample; arrange the "
-            f"images as {EXPECTED}",
+            f"{base / 'train' / normal}: no folder of a sound training sample; arrange the images "
+            f"as {base.name}/train/{normal}/<sample>/<camera>.jpg and {base.name}/test/<code>/...",
             "empty split",
         )
     if cameras is None:
-        cameras = sorted({name for images, _ in found.values() for name in images}, key=_natural)
-
+        cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
     rows: dict[str, list[dict]] = {"train": [], "test": []}
-    for (split, code, name), (images, masks) in found.items():
-        folder = base / split / code / name
-        _check(folder, split, code, normal, list(cameras), images, masks)
+    for sample in samples:
+        _check(sample, list(cameras), normal, mask)
         for number, camera in enumerate(cameras, 1):
-            shown = masks.get(camera)
-            rows[split].append(
+            shown = sample.masks.get(camera)
+            rows[sample.split].append(
                 {
                     "category": category,
-                    "anomaly_class": code if shown else normal,
-                    "image_path": images[camera].relative_to(base).as_posix(),
+                    "anomaly_class": sample.code if shown else normal,
+                    "image_path": sample.images[camera].relative_to(base).as_posix(),
                     "mask_path": shown.relative_to(base).as_posix() if shown else None,
-                    "sample": f"{split}_{code}_{name}",
+                    "sample": f"{sample.split}_{sample.code}_{sample.folder.name}",
                     "camera": number,
                 }
             )
@@ -99,61 +93,65 @@ def write_index(
     return file
 
 
-def _pictures(folder: Path, mask: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """The images and the masks in a sample's folder, by camera."""
-    images: dict[str, Path] = {}
-    masks: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
-            continue
-        kind = masks if path.stem.endswith(mask) else images
-        camera = path.stem.removesuffix(mask)
-        if camera in kind:
-            raise Fault(
-                f"{folder}: two images of camera {camera!r}, {kind[camera].name} and "
-                f"{path.name}; keep one",
-                "two images",
-            )
-        kind[camera] = path
-    return images, masks
+@dataclass(frozen=True)
+class _Found:
+    """A sample's folder: its images and masks by camera."""
+
+    folder: Path
+    split: str
+    code: str
+    images: dict[str, Path]
+    masks: dict[str, Path]
 
 
-def _check(
-    folder: Path,
-    split: str,
-    code: str,
-    normal: str,
-    cameras: list[str],
-    images: dict[str, Path],
-    masks: dict[str, Path],
-) -> None:
-    missing = [camera for camera in cameras if camera not in images]
-    surplus = [camera for camera in images if camera not in cameras]
+def _read_tree(base: Path, mask: str) -> list[_Found]:
+    samples = []
+    for split in ("train", "test"):
+        for folder in sorted((base / split).glob("*/*"), key=lambda path: _natural(str(path))):
+            code = folder.parent.name
+            if folder.is_dir() and not code.startswith(".") and not folder.name.startswith("."):
+                sample = _Found(folder, split, code, {}, {})
+                for path in sorted(folder.iterdir()):
+                    if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+                        _add(sample, path, mask)
+                samples.append(sample)
+    return samples
+
+
+def _add(sample: _Found, path: Path, mask: str) -> None:
+    kind = sample.masks if path.stem.endswith(mask) else sample.images
+    camera = path.stem.removesuffix(mask)
+    other = kind.setdefault(camera, path)
+    if other is not path:
+        raise Fault(
+            f"{sample.folder}: two images of camera {camera!r}, {other.name} and {path.name}; "
+            "keep one",
+            "two images",
+        )
+
+
+def _check(sample: _Found, cameras: list[str], normal: str, mask: str) -> None:
+    missing = [camera for camera in cameras if camera not in sample.images]
+    surplus = [name for name in [*sample.images, *sample.masks] if name not in cameras]
+    known = ", ".join(cameras)
     if missing:
-        raise Fault(
-            f"{folder}: no image of camera {', '.join(missing)}; every sample needs "
-            f"{', '.join(cameras)}: add it, or move the folder away",
-            "missing view",
-        )
-    if surplus or set(masks) - set(cameras):
-        names = ", ".join(surplus or sorted(set(masks) - set(cameras)))
-        raise Fault(
-            f"{folder}: {names} is no camera; the cameras are {', '.join(cameras)}: "
-            "rename or remove the file",
-            "surplus view",
-        )
-    if code == normal and masks:
-        raise Fault(f"{folder}: a mask in a sound sample; move the folder to test/<code>", "label")
-    if code != normal and split == "train":
-        raise Fault(f"{folder}: a defective sample; move the folder to test/{code}", "label")
-    if code != normal and not masks:
-        raise Fault(
-            f"{folder}: a defective sample without a mask; add one, such as "
-            f"{cameras[0]}_mask.png, for every view that shows the defect",
-            "label",
-        )
-    if not re.fullmatch(r"[\w.-]+", f"{code}{folder.name}"):
-        raise Fault(f"{folder}: rename it with letters, digits, '_', '.' and '-' only", "file name")
+        kind, text = "missing view", f"no image of camera {', '.join(missing)}"
+        text += f"; every sample needs {known}: add it, or move the folder away"
+    elif surplus:
+        kind, text = "surplus view", f"{', '.join(surplus)} is no camera"
+        text += f"; the cameras are {known}: rename or remove the file"
+    elif sample.code == normal and sample.masks:
+        kind, text = "label", "a mask in a sound sample; move the folder to test/<code>"
+    elif sample.code != normal and sample.split == "train":
+        kind, text = "label", f"a defective sample; move the folder to test/{sample.code}"
+    elif sample.code != normal and not sample.masks:
+        kind, text = "label", "a defective sample without a mask; add one for each view that shows "
+        text += f"the defect, such as {cameras[0]}{mask}.png"
+    elif not SAMPLE.fullmatch(sample.code + sample.folder.name):
+        kind, text = "file name", "rename it with letters, digits, '_', '.' and '-' only"
+    else:
+        return
+    raise Fault(f"{sample.folder}: {text}", kind)
 
 
 def _natural(text: str) -> list:

@@ -52,6 +52,13 @@ def test_nothing_readable_at_all(tmp_path):
     assert not report.ok and "audiojack.json: not valid JSON" in str(report)
 
 
+def test_a_name_that_cannot_be_printed(tmp_path):
+    file = tree(tmp_path)
+    path = "OK/\ud800/part_0001_OK_C1_1.jpg"
+    edit(file, lambda table: table["train"][0].update(image_path=path))
+    assert r"\ud800" in str(check(tmp_path, progress=False)).encode().decode()
+
+
 def test_notes_are_no_faults(tmp_path):
     file = tree(tmp_path, codes={})
     assert "no AUROC" in check(tmp_path, progress=False).notes[0]

@@ -1,6 +1,7 @@
 """The loader: every irregularity of Real-IAD is read, every fault is named with its mend."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -562,6 +563,23 @@ def test_a_folder_that_is_not_there(tmp_path):
     path = read_category(tmp_path, "audiojack").train[1].images[0]
     path.parent.rename(path.parent.with_name("S9999"))
     blame(tmp_path, "row train[5]", f"{path} does not exist", "put the file there")
+
+
+def test_a_fault_in_a_worker_arrives_as_it_is(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        read_image(tmp_path / "a.jpg")
+    fault = pickle.loads(pickle.dumps(caught.value))
+    assert str(fault) == str(caught.value) and fault.kind == "unreadable file"
+    assert str(type(fault)("only a message")) == "only a message"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\udcff", "\ud800"])
+def test_a_name_that_no_file_can_have(tmp_path, name):
+    file = tree(tmp_path)
+    path = f"OK/{name}/part_0001_OK_C1_1.jpg"
+    edit(file, lambda table: table["train"][0].update(image_path=path))
+    blame(tmp_path, file, "row train[0]", "does not exist", "put the file there")
 
 
 def test_a_mask_that_is_not_there(tmp_path):
