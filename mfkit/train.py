@@ -1,0 +1,189 @@
+"""The training loop: interrupted at any moment, it continues as if nothing had happened."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from tqdm.auto import tqdm
+
+from mfkit.features import FeatureStore
+from mfkit.files import InputError, whole_file
+from mfkit.flow import MultiFlow
+from mfkit.score import nll_map
+
+__all__ = ["Diverged", "Training", "load_flow", "save_flow", "train"]
+
+
+class Diverged(ArithmeticError):
+    """The loss is not a finite number any more."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training samples.
+        batch: samples (of V images) a step; the last incomplete batch of an epoch is dropped.
+        learning_rate, weight_decay, betas: of AdamW.
+        clip_norm: bound of the gradient's norm; None leaves gradients alone.
+    """
+
+    epochs: int = 40
+    batch: int = 8
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip_norm: float | None = None
+
+
+def train(
+    flow: MultiFlow,
+    store: FeatureStore,
+    training: Training,
+    folder: str | Path,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Maximise the likelihood of sound features.
+
+    The loss is the mean score of all views and positions, in nats per channel: the negative
+    log-likelihood without its constant, which may be negative. After every epoch
+    `folder/checkpoint.pt` and `folder/history.csv` are replaced. Everything random is drawn from
+    (seed, epoch), so a run that was interrupted and called again with the same arguments
+    ends with the same weights as one that was not, on the same machine.
+
+    Arguments:
+        flow: on the device to train on; ends in evaluation mode.
+        store: features of sound samples.
+        training: the settings.
+        folder: where checkpoint and history live; a checkpoint found there is continued.
+        seed: of the order of samples and of the noise.
+
+    Returns:
+        one row an epoch: epoch (from 1), loss in nats per channel, seconds.
+
+    Raises:
+        InputError: the checkpoint in `folder` was made with other settings or another flow.
+        Diverged: a loss is not finite; the checkpoint of the last whole epoch is kept.
+    """
+    folder = Path(folder)
+    checkpoint = folder / "checkpoint.pt"
+    settings = {
+        **asdict(training),
+        "seed": seed,
+        "flow": flow.config,
+        "features": store.fingerprint,
+    }
+    settings["betas"] = list(training.betas)
+    del settings["epochs"]  # more epochs continue a shorter run
+    optimizer = torch.optim.AdamW(
+        flow.parameters(),
+        lr=training.learning_rate,
+        betas=training.betas,
+        weight_decay=training.weight_decay,
+    )
+    history = _restore(checkpoint, settings, flow, optimizer) if checkpoint.exists() else []
+    if len(history) > training.epochs:
+        raise InputError(
+            f"{checkpoint} has been trained for {len(history)} epochs already, "
+            f"{training.epochs} are asked for: ask for more, or choose another --out"
+        )
+    batches = max(1, len(store) // training.batch)
+    done = len(history)
+    with tqdm(total=training.epochs * batches, initial=done * batches, desc="training") as bar:
+        for epoch in range(done + 1, training.epochs + 1):
+            started = time.perf_counter()
+            losses = []
+            for x, noise in _batches(flow.train(), store, training.batch, seed, epoch):
+                loss = nll_map(*flow(x, noise)).mean()
+                losses.append(_finite(loss, epoch, step=len(losses) + 1))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                if training.clip_norm is not None:
+                    clip_grad_norm_(flow.parameters(), training.clip_norm)
+                optimizer.step()
+                bar.set_postfix(epoch=epoch, nats=f"{losses[-1]:.3f}", refresh=False)
+                bar.update()
+            seconds = round(time.perf_counter() - started, 3)
+            history.append({"epoch": epoch, "loss": sum(losses) / batches, "seconds": seconds})
+            state = {
+                "settings": settings,
+                "history": history,
+                "flow": flow.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
+            with whole_file(checkpoint) as draft:
+                torch.save(state, draft)
+            with whole_file(folder / "history.csv") as draft:
+                pd.DataFrame(history).to_csv(draft, index=False)
+    flow.eval()
+    return pd.DataFrame(history)
+
+
+def _batches(
+    flow: MultiFlow, store: FeatureStore, batch: int, seed: int, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (B, V, C, H, W) and noise (B, 1, H, W) of one epoch, in an order of its own."""
+    device = next(flow.parameters()).device
+    generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
+    order = torch.randperm(len(store), generator=generator).split(batch)
+    for indices in order:
+        if len(indices) == batch or len(order) == 1:
+            noise = flow.draw_noise(len(indices), generator)
+            yield store.read(indices).to(device), noise.to(device)
+
+
+def _finite(loss: Tensor, epoch: int, step: int) -> float:
+    """The loss as a number, or the end of training."""
+    value = loss.item()
+    if not torch.isfinite(loss):
+        raise Diverged(
+            f"the loss is {value} in epoch {epoch}, step {step}: the checkpoint of epoch "
+            f"{epoch - 1} is kept; train with a smaller learning rate or with clipped gradients"
+        )
+    return value
+
+
+def _restore(
+    checkpoint: Path, settings: dict, flow: MultiFlow, optimizer: torch.optim.Optimizer
+) -> list[dict]:
+    """Load an earlier state into flow and optimizer; its history."""
+    device = next(flow.parameters()).device
+    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    changed = [key for key, value in settings.items() if state["settings"].get(key) != value]
+    if changed:
+        raise InputError(
+            f"{checkpoint} was trained with another {' and '.join(changed)}: choose the same "
+            "settings, another --out, or delete the folder"
+        )
+    flow.load_state_dict(state["flow"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["history"]
+
+
+def save_flow(flow: MultiFlow, path: str | Path) -> None:
+    """Write weights and configuration to one file."""
+    with whole_file(path) as draft:
+        torch.save({"config": flow.config, "state": flow.state_dict()}, draft)
+
+
+def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow:
+    """Read a flow that `save_flow` wrote; it is in evaluation mode.
+
+    Raises:
+        InputError: no such file, or not a file of `save_flow`.
+    """
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        flow = MultiFlow.from_config(saved["config"])
+        flow.load_state_dict(saved["state"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None
+    except Exception as error:  # torch.load raises almost anything for a file that is not its own
+        raise InputError(f"{path} is not a model written by mfkit: {error}") from error
+    return flow.to(device).eval()
