@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .images import read_image, read_mask
-from .layout import Fault, find_category, json_files, locate, raise_fault
+from .layout import Fault, find_category, json_files, json_folder, raise_fault
 from .rows import View, read_views
 
 __all__ = [
@@ -118,7 +118,7 @@ def categories(root: str | Path, jsons: str = "realiad_jsons") -> list[str]:
     Raises:
         InputError: there is no such folder, or no JSON file in it.
     """
-    return [file.stem for file in json_files(locate(root, jsons=jsons)[0])]
+    return [file.stem for file in json_files(json_folder(root, jsons))]
 
 
 def read_category(

@@ -16,7 +16,15 @@ from pathlib import Path
 
 from .files import InputError
 
-__all__ = ["Fault", "find_category", "image_folder", "json_files", "locate", "raise_fault"]
+__all__ = [
+    "Fault",
+    "find_category",
+    "image_folder",
+    "json_files",
+    "json_folder",
+    "locate",
+    "raise_fault",
+]
 
 RESOLUTION = re.compile(r"realiad_([0-9]+|raw)")
 
@@ -55,25 +63,42 @@ def locate(
     Raises:
         InputError: one of them is missing, or there are several resolutions and none is named.
     """
+    folder = json_folder(root, jsons)
+    root, inside, _ = _split(root, jsons)
+    return folder, image_folder(root, resolution or inside)
+
+
+def json_folder(root: str | Path, jsons: str = "realiad_jsons") -> Path:
+    """Find the folder of JSON files, which may lie in another of the same name.
+
+    Raises:
+        InputError: it is missing or empty.
+    """
+    root, _, jsons = _split(root, jsons)
+    for folder in (root / jsons, root / jsons / jsons):
+        if json_files(folder):
+            return folder
+    others = sorted(path.name for path in root.glob("realiad_jsons*") if path.is_dir())
+    raise Fault(
+        f"{root / jsons}: "
+        + ("no JSON file there" if root.is_dir() else f"the folder {root} does not exist")
+        + (f" (but there is {', '.join(others)})" if others and jsons not in others else "")
+        + "; give the folder that holds realiad_jsons/<category>.json and the images in "
+        "realiad_<resolution>/<category>",
+        "no data",
+    )
+
+
+def _split(root: str | Path, jsons: str) -> tuple[Path, str | None, str]:
+    """ROOT, resolution and the JSON folder's name, if `root` may be one of the folders in ROOT."""
     root = Path(root)
-    name = root.absolute().name
-    if name.startswith("realiad_jsons"):
-        jsons, root = name, root.absolute().parent
-        root = root.parent if root.name == name else root  # the nested one
-    elif RESOLUTION.fullmatch(name) and not (root / jsons).is_dir():
-        resolution, root = resolution or name, root.absolute().parent
-    folder = next((f for f in (root / jsons, root / jsons / jsons) if json_files(f)), None)
-    if folder is None:
-        others = sorted(path.name for path in root.glob("realiad_jsons*") if path.is_dir())
-        raise Fault(
-            f"{root / jsons}: "
-            + ("no JSON file there" if root.is_dir() else f"the folder {root} does not exist")
-            + (f" (but there is {', '.join(others)})" if others and jsons not in others else "")
-            + "; give the folder that holds realiad_jsons/<category>.json and the images in "
-            "realiad_<resolution>/<category>",
-            "no data",
-        )
-    return folder, image_folder(root, resolution)
+    path = root.absolute()
+    if path.name.startswith("realiad_jsons"):
+        nested = path.parent.name == path.name
+        return (path.parent.parent if nested else path.parent), None, path.name
+    if RESOLUTION.fullmatch(path.name) and not (root / jsons).is_dir():
+        return path.parent, path.name, jsons
+    return root, None, jsons
 
 
 def image_folder(root: Path, resolution: int | str | None = None) -> Path:

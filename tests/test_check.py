@@ -69,6 +69,15 @@ def test_notes_are_no_faults(tmp_path):
     assert "1 training samples are defective" in report.notes[0] and report.ok
 
 
+def test_one_of_several_resolutions(tmp_path):
+    tree(tmp_path, resolution="realiad_512")
+    tree(tmp_path, resolution="realiad_256")
+    assert check(tmp_path, resolution=256, progress=False).ok
+    assert check(tmp_path / "realiad_512", progress=False).ok
+    with pytest.raises(InputError, match="realiad_256, realiad_512: give the one to use"):
+        check(tmp_path, progress=False)
+
+
 def test_a_sample_in_both_splits(tmp_path):
     file = tree(tmp_path)
     edit(file, lambda table: table["test"].extend(table["train"][:5]))

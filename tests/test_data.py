@@ -138,6 +138,7 @@ def test_a_resolution_can_be_named(tmp_path, named):
     for root, resolution in ((tmp_path, named), (tmp_path / "realiad_raw", None)):
         category = read_category(root, "audiojack", resolution=resolution)
         assert "realiad_raw" in category.train[0].images[0].parts
+    assert categories(tmp_path) == ["audiojack"]
     category = read_category(tmp_path, "audiojack", resolution=256)
     assert "realiad_256" in category.train[0].images[0].parts
 
