@@ -210,6 +210,22 @@ class MultiFlow(nn.Module):
         self.shape = (graph.views, channels, height, width)
         self.graph = graph
         self.noise = noise
+        self.config = {  # plain values: what a file of weights needs to build the flow again
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "graph": {
+                "neighbours": [list(heard) for heard in graph.neighbours],
+                "weight": graph.weight,
+            },
+            "blocks": blocks,
+            "hidden": hidden,
+            "kernel_sizes": list(kernel_sizes),
+            "clamp": clamp,
+            "noise": noise,
+            "message": message,
+            "seed": seed,
+        }
         dims = (channels, graph.views, height, width)
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if NOISES[noise] else {}
         self.inn = SequenceINN(*dims)
@@ -224,6 +240,11 @@ class MultiFlow(nn.Module):
                 clamp=clamp,
                 message=message,
             )
+
+    @classmethod
+    def from_config(cls, config: dict) -> "MultiFlow":
+        """Build the flow that another one's `config` describes, with fresh weights."""
+        return cls(**{**config, "graph": ViewGraph(**config["graph"])})
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise maps n of the flow's kind: (samples, 1, H, W), on the CPU; zeros for "none"."""

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from mfkit.features import Backbone
+from mfkit.features import BACKBONES, Backbone
+from mfkit.run import PRESETS, Preset
+from mfkit.train import Training
 
 matplotlib.use("agg")
 torch.set_num_threads(1)  # small tensors: threads would only wait for each other
@@ -23,3 +25,13 @@ def tiny_backbone(name: str = "tiny") -> Backbone:
 @pytest.fixture
 def backbone() -> Backbone:
     return tiny_backbone()
+
+
+@pytest.fixture
+def tiny_preset(monkeypatch) -> Preset:
+    """The workshop preset, shrunk to what a test can wait for."""
+    training = Training(epochs=2, batch=4, learning_rate=1e-2, clip_norm=1.0)
+    preset = Preset(backbone="tiny", blocks=2, hidden=4, training=training)
+    monkeypatch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
+    monkeypatch.setitem(PRESETS, "workshop", preset)
+    return preset

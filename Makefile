@@ -1,0 +1,37 @@
+# make demo | test | lab | lint. Everything goes into .venv; nothing outside this folder is touched.
+
+PYTHON ?= python3
+CATEGORY ?= screw_block
+RUN = .venv/bin/python -m mfkit run --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
+
+.PHONY: demo test lab lint
+
+demo: .venv/mfkit
+	$(RUN) --graph wheel --out runs/demo/$(CATEGORY)/wheel
+	$(RUN) --graph empty --out runs/demo/$(CATEGORY)/separated
+	@echo
+	@.venv/bin/python -m mfkit table runs/demo/$(CATEGORY)/wheel runs/demo/$(CATEGORY)/separated
+	@echo
+	@ls runs/demo/$(CATEGORY)/*/*/overview.png
+
+test: .venv/mfkit-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/python -m pytest
+
+lab: .venv/mfkit-course
+	.venv/bin/jupyter lab notebooks
+
+lint: .venv/mfkit-test
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+# One stamp for each set of packages; a changed pyproject.toml installs again.
+.venv/mfkit: EXTRAS =
+.venv/mfkit-course: EXTRAS = [course]
+.venv/mfkit-test: EXTRAS = [test,render]
+.venv/mfkit .venv/mfkit-course .venv/mfkit-test: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...')"
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRAS)'
+	touch $@

@@ -1,0 +1,110 @@
+"""The command line: python -m mfkit run | check | table | export."""
+
+import argparse
+import errno
+import sys
+
+from mfkit.check import check
+from mfkit.files import InputError
+from mfkit.run import GRAPHS, PRESETS, export, run, table
+from mfkit.train import Diverged
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; exit code 0 if all is well, 1 if a check found faults, 2 on errors."""
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    try:
+        return command(**options)
+    except (InputError, Diverged) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(
+            f"error: cannot write{where}: {error.strerror}; make room or choose another --out, "
+            "then type the same command again: it continues",
+            file=sys.stderr,
+        )
+    return 2
+
+
+def _run(**options) -> int:
+    out = options["out"] = options["out"] or f"runs/{options['preset']}-{options['graph']}"
+    results = run(**options)
+    print(table([out]).to_string(float_format="%.1f"))
+    for name in results["categories"]:
+        print(f"pictures: {out}/{name}/overview.png")
+    return 0
+
+
+def _check(data: str, category: list[str] | None) -> int:
+    report = check(data, category)
+    print(report)
+    return 0 if report.ok else 1
+
+
+def _table(runs: list[str]) -> int:
+    print(table(runs).to_string(float_format="%.1f"))
+    return 0
+
+
+def _export(run: str, category: str) -> int:
+    print(export(run, category))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mfkit", description="Multi-Flow, step by step: train, evaluate, check."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    part = commands.add_parser("run", help="features, training, evaluation; continues if stopped")
+    part.set_defaults(command=_run)
+    _data_options(part)
+    part.add_argument("--preset", default="workshop", choices=PRESETS)
+    part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH")
+    part.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
+    part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    part.add_argument("--seed", type=int, default=0)
+    part.add_argument(
+        "--graph", default="wheel", choices=GRAPHS, help="empty is the separated flow"
+    )
+    part.add_argument(
+        "--features", metavar="DIR", help="share features between runs; default: in OUT"
+    )
+
+    part = commands.add_parser("check", help="counts, missing views, unreadable files")
+    part.set_defaults(command=_check)
+    _data_options(part)
+
+    part = commands.add_parser("table", help="results of several runs side by side")
+    part.set_defaults(command=_table)
+    part.add_argument("runs", nargs="+", metavar="DIR", help="the --out of a run")
+
+    part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
+    part.set_defaults(command=_export)
+    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--category", required=True, metavar="NAME")
+    return parser
+
+
+def _data_options(part: argparse.ArgumentParser) -> None:
+    part.add_argument("--data", required=True, metavar="ROOT", help="folder in Real-IAD's layout")
+    part.add_argument("--category", nargs="+", metavar="NAME", help="default: all categories")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"should be at least 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

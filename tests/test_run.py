@@ -1,0 +1,309 @@
+"""One command from pictures to results, and a clear sentence where it cannot."""
+
+import json
+import pickle
+import socket
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from trees import tree
+
+from mfkit.__main__ import main
+from mfkit.data import read_category
+from mfkit.run import METRICS, evaluate, run, table
+from mfkit.train import load_flow
+
+pytestmark = pytest.mark.usefixtures("tiny_preset")
+
+
+def edit(file, change):
+    """Change a JSON file in place."""
+    table = json.loads(file.read_text())
+    change(table)
+    file.write_text(json.dumps(table))
+
+
+def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
+    tree(tmp_path / "data", "audiojack")
+    tree(tmp_path / "data", "gears")
+    out = tmp_path / "out"
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(out)]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert list(results) == ["categories", "mean", "config", "versions"]
+    assert list(results["categories"]) == ["audiojack", "gears"]
+    row = results["categories"]["gears"]
+    assert list(row) == [*METRICS, "samples", "seconds"]
+    assert row["samples"] == 5
+    assert results["mean"]["s_auroc"] == pytest.approx(
+        np.mean([part["s_auroc"] for part in results["categories"].values()])
+    )
+    for name in ("model.pt", "scores.csv", "overview.png", "history.csv", "maps.npy"):
+        assert (out / "gears" / name).stat().st_size > 0
+    assert len(pd.read_csv(out / "gears" / "history.csv")) == 2
+    assert Image.open(out / "gears" / "overview.png").width > 800
+    printed = capsys.readouterr().out
+    assert "S-AUROC" in printed and "overview.png" in printed
+
+
+def test_scores_belong_to_their_samples(tmp_path):
+    tree(tmp_path / "data")
+    run(tmp_path / "data", out=tmp_path / "out")
+    category = read_category(tmp_path / "data", "audiojack")
+    scores = pd.read_csv(tmp_path / "out" / "audiojack" / "scores.csv")
+    assert scores.columns.tolist() == ["sample", "label", "score", "C1", "C2", "C3", "C4", "C5"]
+    assert scores["sample"].tolist() == [sample.name for sample in category.test]
+    assert scores["label"].tolist() == [int(sample.label) for sample in category.test]
+    np.testing.assert_allclose(scores["score"], scores.loc[:, "C1":].max(axis=1), rtol=1e-6)
+
+
+def test_the_saved_model_gives_the_saved_results(tmp_path):
+    tree(tmp_path / "data")
+    results = run(tmp_path / "data", out=tmp_path / "out")
+    from mfkit.features import FeatureStore
+
+    flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
+    store = FeatureStore(tmp_path / "out" / "features" / "audiojack" / "test.f16")
+    samples = read_category(tmp_path / "data", "audiojack").test
+    metrics, nll, _, _ = evaluate(flow, store, samples, batch=3)
+    assert metrics == pytest.approx(
+        {key: results["categories"]["audiojack"][key] for key in METRICS}, abs=1e-5
+    )
+    saved = np.load(tmp_path / "out" / "audiojack" / "maps.npy")
+    np.testing.assert_allclose(nll, saved, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):
+    tree(tmp_path / "data", "audiojack")
+    tree(tmp_path / "data", "gears")
+    first = run(tmp_path / "data", ["audiojack"], out=tmp_path / "out")
+    both = run(tmp_path / "data", out=tmp_path / "out")
+    assert "audiojack: done before" in capsys.readouterr().out
+    assert both["categories"]["audiojack"] == first["categories"]["audiojack"]
+    assert list(both["categories"]) == ["audiojack", "gears"]
+    monkeypatch.setattr("mfkit.run.train", None)
+    assert run(tmp_path / "data", out=tmp_path / "out") == both
+
+
+def test_the_same_seed_gives_the_same_results(tmp_path):
+    tree(tmp_path / "data")
+    runs = [
+        run(tmp_path / "data", out=tmp_path / name, seed=seed)["mean"]
+        for name, seed in (("a", 0), ("b", 0))
+    ]
+    assert runs[0] == runs[1]
+    scores = [(tmp_path / name / "audiojack" / "scores.csv").read_text() for name in "ab"]
+    assert scores[0] == scores[1]
+
+
+def test_features_can_be_shared_between_runs(tmp_path, monkeypatch):
+    tree(tmp_path / "data")
+    features = tmp_path / "features"
+    run(tmp_path / "data", out=tmp_path / "wheel", features=features)
+    monkeypatch.setattr("mfkit.features.read_image", None)
+    run(tmp_path / "data", out=tmp_path / "empty", graph="empty", features=features)
+    rows = table([tmp_path / "wheel", tmp_path / "empty"])
+    assert rows.index.tolist() == [("audiojack", "wheel"), ("audiojack", "empty")]
+    assert load_flow(tmp_path / "empty" / "audiojack" / "model.pt").graph.edges == ()
+
+
+def test_a_folder_as_irregular_as_the_real_one(tmp_path):
+    """Nested JSON, two underscores, repeated S-numbers, shuffled rows, OK views under NG/."""
+    tree(
+        tmp_path / "data",
+        jsons="realiad_jsons/realiad_jsons",
+        bar="_",
+        codes={"BX": 2, "HS": 2},
+        hidden=(2, 3),
+        shuffle=5,
+        suffix="_mask.png",
+        resolution="realiad_512",
+    )
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 0
+    scores = pd.read_csv(tmp_path / "out" / "audiojack" / "scores.csv")
+    assert scores["label"].tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_any_number_of_cameras(tmp_path):
+    tree(tmp_path / "data", "gears", cameras=3)
+    results = run(tmp_path / "data", out=tmp_path / "out")
+    assert list(results["categories"]) == ["gears"]
+    assert load_flow(tmp_path / "out" / "gears" / "model.pt").graph.views == 3
+
+
+def break_category(root, file):
+    return ["--category", "audiojak"], ["'audiojak'", "did you mean 'audiojack'"]
+
+
+def break_four_views(root, file):
+    edit(file, lambda table: table["train"].pop(7))
+    return [], ["audiojack_0002_OK", "no image of camera 3", "complete it"]
+
+
+def break_two_images(root, file):
+    def repeat(table):
+        row = dict(table["train"][0])
+        row["image_path"] = row["image_path"].replace("_C1_", "_C2_").replace(".jpg", "0.jpg")
+        table["train"].append(row)
+        source = next((root / "realiad_256" / "audiojack" / "OK" / "S0001").glob("*_C1_*"))
+        source.with_name(row["image_path"].rsplit("/", 1)[1]).write_bytes(source.read_bytes())
+
+    edit(file, repeat)
+    return [], ["two images for camera 2", "audiojack_0001_OK", "take one of the two rows out"]
+
+
+def break_jpeg(root, file):
+    image = next((root / "realiad_256" / "audiojack" / "OK" / "S0003").glob("*_C4_*"))
+    image.write_bytes(image.read_bytes()[:200])
+    return [], [image.name, "cannot be read", "copy it again"]
+
+
+def break_mask(root, file):
+    mask = next((root / "realiad_256" / "audiojack" / "NG" / "BX").glob("*/*.png"))
+    Image.new("L", (8, 8), 255).save(mask)
+    return [], [mask.name, "8 x 8 px", "16 x 16", "take both from one resolution"]
+
+
+def break_json(root, file):
+    edit(file, lambda table: table["test"][4].pop("anomaly_class"))
+    return [], ["audiojack.json", "test[4]", "key 'anomaly_class' is missing"]
+
+
+def break_path(root, file):
+    edit(file, lambda table: table["train"][2].update(image_path="../../../etc/passwd"))
+    return [], ["audiojack.json", "train[2]", "leaves", "without '..'"]
+
+
+def break_training_split(root, file):
+    edit(file, lambda table: table["train"].clear())
+    return [], ["audiojack.json", "the training split is empty", "list sound samples"]
+
+
+def break_test_split(root, file):
+    edit(file, lambda table: table.update(test=[r for r in table["test"] if r["mask_path"]][:0]))
+    return [], ["audiojack", "the test split holds no"]
+
+
+FAULTS = [value for name, value in list(globals().items()) if name.startswith("break_")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_an_error_names_file_and_mend_and_leaves_nothing_that_looks_whole(fault, tmp_path, capsys):
+    file = tree(tmp_path / "data")
+    options, parts = fault(tmp_path / "data", file)
+    out = tmp_path / "out"
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(out), *options]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    for part in parts:
+        assert part in error
+    whole = [path.name for path in out.rglob("*") if path.suffix in (".pt", ".csv", ".png")]
+    assert whole == [] and not (out / "results.json").exists()
+
+
+def test_one_bad_category_does_not_stop_the_others(tmp_path, capsys):
+    for name in ("audiojack", "gears", "mint"):
+        tree(tmp_path / "data", name)
+    break_jpeg(tmp_path / "data", None)
+    out = tmp_path / "out"
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(out)]) == 2
+    assert "audiojack: " in capsys.readouterr().err
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["categories"]) == ["gears", "mint"]
+
+
+def test_a_full_disk(tmp_path, capsys):
+    """On a real tmpfs that is too small; when it has room, the same command goes through."""
+    tree(tmp_path / "data", train=8)
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root, as CI has it")
+    command = ["run", "--data", str(tmp_path / "data"), "--out", str(small / "out")]
+    try:
+        assert main(command) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert "No space left on device" in error and "make room" in error
+        assert not list(small.rglob("model.pt")) and not list(small.rglob("*.part*"))
+        subprocess.run(["mount", "-o", "remount,size=8m", str(small)], check=True)
+        assert main(command) == 0
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+def test_another_configuration_does_not_overwrite_results(tmp_path, capsys):
+    tree(tmp_path / "data")
+    command = ["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert main([*command, "--seed", "1"]) == 2
+    assert "is the result of other settings: choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["table", "nowhere"], "no results there; make them with python -m mfkit run"),
+        (["run", "--data", "nowhere"], "the folder nowhere does not exist"),
+        (["run", "--data", "DATA", "--device", "cuda:7"], "choose auto or"),
+    ],
+)
+def test_wrong_arguments(arguments, part, tmp_path, capsys):
+    tree(tmp_path / "data")
+    arguments = [str(tmp_path / "data") if word == "DATA" else word for word in arguments]
+    if "cuda:7" in arguments and torch.cuda.is_available():
+        arguments = [*arguments[:-1], "tpu"]
+    assert main(arguments) == 2
+    assert part in capsys.readouterr().err
+
+
+def test_check_ends_with_1_on_trouble_and_0_without(tmp_path, capsys):
+    tree(tmp_path / "data")
+    assert main(["check", "--data", str(tmp_path / "data")]) == 0
+    assert "no faults" in capsys.readouterr().out
+    break_jpeg(tmp_path / "data", None)
+    assert main(["check", "--data", str(tmp_path / "data"), "--category", "audiojack"]) == 1
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_export_writes_what_the_official_tool_reads(tmp_path, capsys):
+    tree(tmp_path / "data")
+    run(tmp_path / "data", out=tmp_path / "out")
+    capsys.readouterr()
+    assert main(["export", "--run", str(tmp_path / "out"), "--category", "audiojack"]) == 0
+    with open(capsys.readouterr().out.strip(), "rb") as file:
+        entries = pickle.load(file)
+    test = read_category(tmp_path / "data", "audiojack").test
+    assert list(entries) == [str(image) for sample in test for image in sample.images]
+    scores = pd.read_csv(tmp_path / "out" / "audiojack" / "scores.csv").loc[:, "C1":].to_numpy()
+    for (values, score, mask), expected in zip(entries.values(), scores.flatten(), strict=True):
+        assert values.shape == (256, 256) and values.dtype == np.float32
+        assert score == pytest.approx(expected, rel=1e-5)
+        assert mask is None or mask.endswith(".png")
+    maps = np.load(tmp_path / "out" / "audiojack" / "maps.npy")
+    flipped = list(entries.values())[1][0]  # camera C2 of audiojack is mirrored when it is read
+    assert maps[0, 1, 0, 0] == pytest.approx(flipped[0, -1], rel=1e-5)
+    assert main(["export", "--run", str(tmp_path / "out"), "--category", "mint"]) == 2
+    assert "no finished category 'mint'; it holds audiojack" in capsys.readouterr().err
+
+
+def test_without_network(tmp_path, monkeypatch, capsys):
+    """With every connection refused, the real workshop preset runs and the paper's says why not."""
+
+    def refuse(*_):
+        raise OSError("connection refused")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
+    tree(tmp_path / "data", train=2, sound=1, codes={"BX": 1})
+    command = ["run", "--data", str(tmp_path / "data"), "--epochs", "1"]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path / "b"), "--preset", "paper"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: the weights efficientnet_b5") and "--preset workshop" in error
