@@ -142,13 +142,15 @@ def _view(
                     "anomaly_class, image_path and mask_path (null for a normal view)",
                 )
             ]
+    faults: list[tuple[str, str]] = []
+    image = listing.find("image_path", row["image_path"], faults)
     name = PureWindowsPath(row["image_path"]).name
     match = FILE_NAME.match(name)
     parts = match.groupdict() if match else {}
     sample = row.get("sample", parts.get("sample"))
     camera = row.get("camera", int(parts["camera"]) if match else None)
     if not isinstance(sample, str) or not SAMPLE.fullmatch(sample) or type(camera) is not int:
-        return None, [
+        return None, [fault for fault in faults if fault[0] == "path leaves folder"] or [
             (
                 "file name",
                 f"no sample and camera in the file name {name!r}; name it like "
@@ -156,7 +158,6 @@ def _view(
                 "digits, '_', '.', '-') and 'camera' (a number)",
             )
         ]
-    faults: list[tuple[str, str]] = []
     code = "OK" if row["anomaly_class"] == normal else row["anomaly_class"]
     mask = row.get("mask_path") or None
     if split == "test" and code != "OK" and mask is None:
@@ -174,7 +175,7 @@ def _view(
         filed=None if own else parts["code"],
         camera=camera,
         code=code,
-        image=listing.find("image_path", row["image_path"], faults),
+        image=image,
         mask=listing.find("mask_path", mask, faults) if mask is not None else None,
     )
     return view, faults

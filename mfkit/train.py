@@ -1,5 +1,6 @@
 """The training loop: interrupted at any moment, it continues as if nothing had happened."""
 
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -117,8 +118,7 @@ def train(
                 "flow": flow.state_dict(),
                 "optimizer": optimizer.state_dict(),
             }
-            with whole_file(checkpoint) as draft:
-                torch.save(state, draft)
+            _save(state, checkpoint)
             with whole_file(folder / "history.csv") as draft:
                 pd.DataFrame(history).to_csv(draft, index=False)
     flow.eval()
@@ -168,8 +168,7 @@ def _restore(
 
 def save_flow(flow: MultiFlow, path: str | Path) -> None:
     """Write weights and configuration to one file."""
-    with whole_file(path) as draft:
-        torch.save({"config": flow.config, "state": flow.state_dict()}, draft)
+    _save({"config": flow.config, "state": flow.state_dict()}, path)
 
 
 def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow:
@@ -187,3 +186,11 @@ def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow
     except Exception as error:  # torch.load raises almost anything for a file that is not its own
         raise InputError(f"{path} is not a model written by mfkit: {error}") from error
     return flow.to(device).eval()
+
+
+def _save(state: dict, path: str | Path) -> None:
+    """Write a file of tensors. PyTorch's own writer hides the reason when a disk is full."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with whole_file(path) as draft:
+        draft.write_bytes(buffer.getbuffer())
