@@ -1,0 +1,49 @@
+"""Multi-Flow, step by step: one normalizing flow over all cameras that look at an object.
+
+Shapes are written in one vocabulary everywhere:
+
+    B  samples (objects)         V  views (cameras); view 0 is the hub, C1 on disk
+    C  channels of a feature map H, W  positions of a feature map
+
+Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V, H, W), image scores
+(B, V), sample scores (B,). Likelihoods are in nats, scores in nats per channel.
+
+Read the files in the order of the method: views, messages, flow, score; then data, features, train,
+run. `metrics` compares scores with labels, `probe` asks a trained flow questions, `plot` draws.
+"""
+
+from mfkit.data import Category, Sample, categories, read_category
+from mfkit.features import FeatureStore, load_backbone
+from mfkit.files import InputError
+from mfkit.flow import CrossViewCoupling, MultiFlow, ViewPermutation
+from mfkit.messages import CrossViewNet
+from mfkit.metrics import PixelMetrics, auroc
+from mfkit.run import evaluate
+from mfkit.score import image_scores, nll_map, pixel_map, sample_scores
+from mfkit.train import Training, load_flow, save_flow
+from mfkit.views import ViewGraph
+
+__all__ = [
+    "Category",
+    "CrossViewCoupling",
+    "CrossViewNet",
+    "FeatureStore",
+    "InputError",
+    "MultiFlow",
+    "PixelMetrics",
+    "Sample",
+    "Training",
+    "ViewGraph",
+    "ViewPermutation",
+    "auroc",
+    "categories",
+    "evaluate",
+    "image_scores",
+    "load_backbone",
+    "load_flow",
+    "nll_map",
+    "pixel_map",
+    "read_category",
+    "sample_scores",
+    "save_flow",
+]
