@@ -1,0 +1,137 @@
+"""Make Mini-IAD, or check that it is what this recipe makes.
+
+    python data/render/render.py --out DIR [--category NAME ...]    render what is missing
+    python data/render/render.py --out DIR --verify 5               render 5 again and compare
+    python data/render/render.py --out DIR --object-masks MASKS     where each image shows the part
+
+Every sample follows from its category, code and number alone, so samples can be rendered in any
+order, and deleting a folder and running again brings it back.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import layout
+import numpy as np
+from PIL import Image
+from sample import CATEGORIES, build, forget, plan
+from scene import CAMERAS
+from truth import object_mask
+
+QUALITY = 90  # of the JPEG files
+TOLERANCE = 1.5  # mean absolute difference of grey levels between a shipped and a new image
+
+
+def picture(sample, camera):
+    """The photograph of one camera, as a PIL image."""
+    return Image.fromarray(sample.studio.photograph(camera, (sample.seed + camera) % 2**31))
+
+
+def mask_image(mask):
+    """A mask (H, W) as a PIL image, 0 and 255."""
+    return Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+
+
+def describe(sample):
+    """The row of a built sample in ``samples.csv``; its size is that in the view showing most."""
+    row = {
+        "category": sample.category,
+        "split": sample.split,
+        "code": sample.code,
+        "folder": layout.folder(sample),
+        "seed": sample.seed,
+        "cameras": "".join(map(str, sample.masks)),
+        "marks": json.dumps(sample.marks),
+    }
+    if sample.grade:
+        best = max(sample.masks, key=lambda camera: sample.masks[camera].sum())
+        area = int(sample.masks[best].sum())
+        row |= {
+            "severity": f"{sample.grade.severity:.3f}",
+            "size_mm": f"{sample.grade.size:.2f}",
+            "contrast": f"{sample.grade.contrast:.2f}",
+            "size_px": area,
+            "size_percent": f"{100 * area / object_mask(sample.studio, best).sum():.2f}",
+        }
+    return row
+
+
+def render(root, category):
+    """Render what is missing of a category, and write its index."""
+    home = Path(root) / layout.FOLDER / category
+    samples, rows, start = plan(category), layout.read_table(root), time.time()
+    for count, sample in enumerate(samples, 1):
+        files = {camera: home / layout.image_name(sample, camera) for camera in CAMERAS}
+        key = (category, layout.folder(sample))
+        if key in rows and all(path.exists() for path in files.values()):
+            continue
+        build(sample)
+        for camera, mask in sample.masks.items():
+            content = layout.encode(mask_image(mask), format="PNG", optimize=True)
+            layout.write(files[camera].with_suffix(".png"), content)
+        for camera, path in files.items():
+            content = layout.encode(
+                picture(sample, camera), format="JPEG", quality=QUALITY, optimize=True
+            )
+            layout.write(path, content)
+        rows[key] = describe(sample)
+        layout.write_table(root, rows)
+        forget(sample)
+        minutes = (time.time() - start) / 60
+        print(f"{category} {key[1]}: {count} of {len(samples)}, {minutes:.1f} min", flush=True)
+    layout.write_index(root, category, samples, rows)
+
+
+def verify(root, categories, count, seed=0):
+    """Render ``count`` random shipped images again; True if all are within the tolerance."""
+    rng = np.random.default_rng(seed)
+    samples = [sample for category in categories for sample in plan(category)]
+    good = True
+    for k in rng.choice(len(samples), count, replace=False):
+        sample, camera = build(samples[k]), int(rng.choice(CAMERAS))
+        path = Path(root) / layout.FOLDER / sample.category / layout.image_name(sample, camera)
+        shipped = np.asarray(Image.open(path), float)
+        difference = np.abs(shipped - np.asarray(picture(sample, camera), float)).mean()
+        same = difference <= TOLERANCE
+        if camera in sample.masks:
+            stored = np.asarray(Image.open(path.with_suffix(".png"))) > 127
+            same &= (stored != sample.masks[camera]).sum() <= 0.02 * stored.sum() + 2
+        forget(sample)
+        good &= bool(same)
+        print(f"{'same' if same else 'DIFFERENT'} ({difference:.2f} grey levels): {path}")
+    return good
+
+
+def object_masks(category, target):
+    """Write where each image of a category shows the part, as PNG under the image's name."""
+    for sample in plan(category):
+        paths = [Path(target) / category / layout.image_name(sample, c) for c in CAMERAS]
+        if all(path.with_suffix(".png").exists() for path in paths):
+            continue
+        build(sample)
+        for camera, path in zip(CAMERAS, paths, strict=True):
+            content = layout.encode(mask_image(object_mask(sample.studio, camera)), format="PNG")
+            layout.write(path.with_suffix(".png"), content)
+        forget(sample)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", required=True, help="folder of the data set (data/mini-iad)")
+    parser.add_argument("--category", nargs="+", default=CATEGORIES, choices=CATEGORIES)
+    parser.add_argument("--verify", type=int, metavar="N", help="re-render N images and compare")
+    parser.add_argument("--object-masks", metavar="DIR", help="write the part's own masks there")
+    options = parser.parse_args()
+    if options.verify:
+        raise SystemExit(not verify(options.out, options.category, options.verify))
+    for category in options.category:
+        if options.object_masks:
+            object_masks(category, options.object_masks)
+        else:
+            render(options.out, category)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""One sample from its seeds: the sound part, and the same part with a defect."""
+
+import importlib
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import numpy as np
+from defects import OPERATIONS, Grade
+from scene import CAMERAS, Studio
+from truth import FEWEST, differs
+
+CATEGORIES = ("screw_block", "control_knob", "cast_flange")
+TRAIN, TEST, DEFECTIVE = 64, 32, 48  # samples in a category
+
+
+@dataclass
+class Sample:
+    """category; split 'train' or 'test'; code 'OK' or a defect's; number 1... within its folder."""
+
+    category: str
+    split: str
+    code: str
+    number: int
+    marks: dict = field(default_factory=dict)
+    masks: dict = field(default_factory=dict)  # camera -> (SIZE, SIZE) bool
+    grade: Grade | None = None
+    studio: Studio | None = None
+    twin: Studio | None = None  # of a defective sample: the same part without the defect
+
+    @property
+    def seed(self):
+        """The seed of the sound part; the defect's seed is derived from it."""
+        return crc32(f"{self.category}/{self.code}/{self.number}".encode())
+
+
+def plan(name):
+    """All samples of a category, in the order in which they are rendered."""
+    codes = importlib.import_module(name).CODES
+    samples = [Sample(name, "train", "OK", n + 1) for n in range(TRAIN)]
+    samples += [Sample(name, "test", "OK", TRAIN + n + 1) for n in range(TEST)]
+    each = DEFECTIVE // len(codes)
+    return samples + [Sample(name, "test", c, n + 1) for c in codes for n in range(each)]
+
+
+def build(sample):
+    """Fill in studio and marks and, for a defective sample, twin, masks and grade."""
+    category = importlib.import_module(sample.category)
+    pieces, rig, sample.marks = category.build(np.random.default_rng(sample.seed))
+    sample.studio = Studio(pieces, rig)
+    if sample.code == "OK":
+        return sample
+    sample.twin, attempt = sample.studio, 0
+    while not sample.masks:  # again, until a camera sees the defect
+        sample.grade = Grade(np.random.default_rng([sample.seed, attempt]))
+        sample.studio = Studio(OPERATIONS[sample.code](pieces, category, sample.grade), rig)
+        masks = {number: differs(sample.studio, sample.twin, number) for number in CAMERAS}
+        sample.masks = {number: mask for number, mask in masks.items() if mask.sum() >= FEWEST}
+        attempt += 1
+    return sample
+
+
+def forget(sample):
+    """Let go of the scenes of a sample; they are large."""
+    sample.studio = sample.twin = None

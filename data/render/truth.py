@@ -1,0 +1,49 @@
+"""Ground truth: where the buffers of a defective part differ from those of its sound twin."""
+
+import numpy as np
+from denoise import look_up
+
+DEPTH, TURN = 0.06, np.cos(np.radians(7))  # mm, cosine of degrees between normals
+COLOUR, ROUGHNESS, SLOPE = 0.02, 0.05, 0.06  # linear RGB, 0..1, mm per mm
+RAYS, VOTES = 4, 2  # rays a pixel, and how many of them must differ
+FEWEST = 10  # pixels; a view with fewer does not show the defect
+
+
+def changed_texels(skin, twin):
+    """Texels (2T, 3T) whose colour, roughness or slope differ between two skins."""
+    colour = np.abs(skin.colour - twin.colour).max(-1) > COLOUR
+    roughness = np.abs(skin.roughness - twin.roughness) > ROUGHNESS
+    slope = np.abs(skin.slope() - twin.slope()).max(0) > SLOPE
+    return colour | roughness | slope
+
+
+def differs(studio, twin, number):
+    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees the difference."""
+    texels = {}
+    others = {piece.name: piece for piece in twin.pieces}
+    for piece in studio.pieces:
+        other = others.get(piece.name)
+        if other is not None and other.skin is not piece.skin:
+            texels[piece.name] = changed_texels(piece.skin, other.skin)
+    names = sorted({piece.name for piece in [*studio.pieces, *twin.pieces]})
+    votes = 0
+    for seed in range(RAYS):
+        here, there = studio.measure(number, seed), twin.measure(number, seed)
+        label = [
+            np.array([names.index(p.name) for p in who.pieces] + [-1])[buffers["piece"]]
+            for who, buffers in ((studio, here), (twin, there))
+        ]
+        part = (label[0] >= 0) | (label[1] >= 0)
+        unlike = label[0] != label[1]
+        unlike |= np.abs(here["depth"] - there["depth"]) > DEPTH
+        unlike |= (here["normal"] * there["normal"]).sum(-1) < TURN
+        for name, map_ in texels.items():
+            on = label[0] == names.index(name)
+            unlike |= on & look_up(map_, here["uv"])
+        votes = votes + (part & unlike)
+    return votes >= VOTES
+
+
+def object_mask(studio, number):
+    """Pixels (SIZE, SIZE), bool, in which camera ``number`` sees the part."""
+    return sum(studio.measure(number, s)["piece"] >= 0 for s in range(RAYS)) >= VOTES
