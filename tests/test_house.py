@@ -1,0 +1,99 @@
+"""The house is in order: versions in one place, names explained, imports in one direction."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MODULES = sorted((ROOT / "mfkit").glob("*.py"))
+
+# What a module may import from mfkit. Everything may use files.
+ALLOWED = {
+    "__init__": "*",
+    "__main__": "*",
+    "check": {"data", "layout", "rows"},
+    "course": {"plot", "views"},
+    "data": {"images", "layout", "rows"},
+    "features": {"data"},
+    "files": set(),
+    "flow": {"messages", "views"},
+    "images": {"layout"},
+    "layout": set(),
+    "messages": {"views"},
+    "metrics": set(),
+    "own": {"layout", "rows"},
+    "plot": {"data", "score", "views"},
+    "probe": {"flow", "score", "metrics"},
+    "rows": {"layout"},
+    "run": {"plot", "data", "features", "flow", "metrics", "score", "train", "views"},
+    "score": set(),
+    "train": {"features", "flow", "score"},
+    "views": {"plot"},
+}
+
+
+def test_conda_gets_its_versions_from_pyproject():
+    """The course extra comes through pip; conda brings only python, of the version asked for."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    assert pip == {"pip": ["-e .[course]"]}
+    assert "course" in PROJECT["optional-dependencies"]
+
+
+def test_citation_has_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert "2504.03306" in str(citation["preferred-citation"])
+
+
+def test_no_other_file_names_a_version():
+    names = [re.split(r"[<>=\[]", line)[0] for line in PROJECT["dependencies"]]
+    pinned = re.compile(rf"\b({'|'.join(map(re.escape, names))})\s*[=<>~]=", re.IGNORECASE)
+    for name in ("environment.yml", "Makefile", "README.md", ".ci/run"):
+        assert pinned.findall((ROOT / name).read_text()) == [], name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_public_names_are_explained(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_point_one_way(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        module = node.module or ""
+        if node.level:
+            imported |= {module} if module else {alias.name for alias in node.names}
+        elif module == "mfkit":
+            imported |= {alias.name for alias in node.names}
+        elif module.startswith("mfkit."):
+            imported.add(module.removeprefix("mfkit."))
+    allowed = ALLOWED[path.stem]
+    assert allowed == "*" or imported - {"files"} <= allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_files_are_short_enough_to_read(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_readme_names_only_commands_and_files_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    for target in re.findall(r"`?make ([a-z-]+)", readme):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    for link in re.findall(r"\]\(([^)#]+?)\)", readme):
+        assert "://" in link or (ROOT / link).exists(), link
