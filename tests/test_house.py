@@ -97,3 +97,14 @@ def test_the_readme_names_only_commands_and_files_that_exist():
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
     for link in re.findall(r"\]\(([^)#]+?)\)", readme):
         assert "://" in link or (ROOT / link).exists(), link
+
+
+def test_the_readme_example_runs(capsys):
+    """The block with the flow; `write_index` needs a folder of pictures: see test_own."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    example = next(block for block in blocks if "MultiFlow(" in block)
+    scope = {}
+    exec(example, scope)
+    assert scope["nll"].shape == (2, 5, 16, 16)
+    assert (scope["x_again"] - scope["x"]).abs().max() < 1e-4
+    assert "tensor" in capsys.readouterr().out
