@@ -55,11 +55,13 @@ def view_graph(graph: ViewGraph, ax: Axes | None = None) -> Axes:
     for j, i in graph.edges:
         if (j, i) in mutual and j > i:
             continue
+        through_hub = np.allclose(np.add(places[j], places[i]), 0) and 0 not in (i, j)
         ax.add_patch(
             FancyArrowPatch(
                 places[j],
                 places[i],
                 arrowstyle="<|-|>" if (j, i) in mutual else "-|>",
+                connectionstyle="arc3,rad=0.35" if through_hub else "arc3",
                 mutation_scale=12,
                 shrinkA=17,
                 shrinkB=17,

@@ -1,0 +1,78 @@
+"""Figures show what they are given, on one scale."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import FancyArrowPatch
+from PIL import Image
+from trees import tree
+
+from mfkit import plot
+from mfkit.data import read_category
+from mfkit.views import ViewGraph
+
+
+@pytest.fixture
+def samples(tmp_path):
+    tree(tmp_path / "data")
+    return read_category(tmp_path / "data", "audiojack").test
+
+
+def pictures(figure: Figure) -> list[AxesImage]:
+    """All images of a figure, those of its subfigures too."""
+    return [
+        image for ax in figure.findobj(lambda a: hasattr(a, "get_images")) for image in ax.images
+    ]
+
+
+def test_every_score_map_of_an_overview_has_the_same_scale(samples):
+    nll = np.random.default_rng(0).normal(size=(5, 5, 4, 4)).astype(np.float32)
+    nll[2] += 10
+    figure = plot.overview(samples, nll, nll.max((2, 3)), nll.max((1, 2, 3)), each=2)
+    maps = [image for image in pictures(figure) if image.get_array().ndim == 2]
+    assert len(maps) == 2 * 2 * 5
+    assert len({image.get_clim() for image in maps}) == 1
+
+
+def test_the_most_anomalous_sample_comes_first_on_the_right(samples):
+    nll = np.zeros((5, 5, 4, 4), np.float32)
+    scores = np.array([3.0, 1.0, 5.0, 2.0, 4.0])
+    figure = plot.overview(samples, nll, nll.max((2, 3)), scores, each=2)
+    least, most, _ = figure.subfigs
+    labels = [
+        [ax.get_ylabel() for ax in half.axes if "sample" in ax.get_ylabel()]
+        for half in (least, most)
+    ]
+    assert labels == [["sample\n1.00", "sample\n2.00"], ["sample\n5.00", "sample\n4.00"]]
+
+
+def test_a_contact_sheet_shows_every_view_and_outlines_defects(samples):
+    figure = plot.contact_sheet(samples, "audiojack")
+    assert len(pictures(figure)) == len(samples) * 5
+    outlined = [any(not isinstance(c, AxesImage) for c in ax.collections) for ax in figure.axes]
+    assert outlined == [label for sample in samples for label in sample.labels]
+
+
+@pytest.mark.parametrize(
+    ("graph", "arrows"),
+    [
+        (ViewGraph.wheel(), 8),
+        (ViewGraph.empty(5), 0),
+        (ViewGraph.ring(3), 3),
+        (ViewGraph(((), (0,))), 1),
+        (ViewGraph.empty(1), 0),
+    ],
+)
+def test_a_graph_has_an_arrow_for_every_friendship_and_every_one_way_message(graph, arrows):
+    ax = graph.draw()
+    assert sum(isinstance(patch, FancyArrowPatch) for patch in ax.patches) == arrows
+    assert [text.get_text() for text in ax.texts] == [f"C{v + 1}" for v in range(graph.views)]
+
+
+def test_a_figure_is_saved_whole(tmp_path):
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1])
+    path = plot.save(figure, tmp_path / "new" / "a.png", dpi=50)
+    assert Image.open(path).width > 50
+    assert [file.name for file in path.parent.iterdir()] == ["a.png"]
