@@ -125,7 +125,7 @@ def overview(
     each = min(each, (len(samples) + 1) // 2)
     order = np.argsort(scores, kind="stable")
     views = nll.shape[1]
-    norm = Normalize(*np.quantile(nll, [0.01, 0.9995]))
+    norm = Normalize(*np.quantile(nll, [0.5, 0.9995]))  # half of all positions stay dark
     width = 1.35 * views + 0.5
     figure = Figure(figsize=(2 * width + 1.1, 2.95 * each + 0.9), layout="constrained")
     *halves, legend = figure.subfigures(1, 3, wspace=0.02, width_ratios=[width, width, 1.1])
