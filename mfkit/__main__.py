@@ -6,6 +6,7 @@ import sys
 
 from mfkit.check import check
 from mfkit.files import InputError
+from mfkit.messages import MESSAGES
 from mfkit.run import GRAPHS, PRESETS, export, run, table
 from mfkit.train import Diverged
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(**options) -> int:
-    out = options["out"] = options["out"] or f"runs/{options['preset']}-{options['graph']}"
+    out = options["out"] = options["out"] or "runs/{preset}-{graph}-{message}".format(**options)
     results = run(**options)
     print(table([out]).to_string(float_format="%.1f"))
     for name in results["categories"]:
@@ -68,13 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     part.set_defaults(command=_run)
     _data_options(part)
     part.add_argument("--preset", default="workshop", choices=PRESETS)
-    part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH")
+    part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE")
     part.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     part.add_argument("--seed", type=int, default=0)
     part.add_argument(
         "--graph", default="wheel", choices=GRAPHS, help="empty is the separated flow"
     )
+    part.add_argument("--message", default="conv", choices=MESSAGES)
     part.add_argument(
         "--features", metavar="DIR", help="share features between runs; default: in OUT"
     )

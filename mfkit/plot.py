@@ -147,7 +147,9 @@ def overview(
                 _bare(ax)
             pictures[0].set_ylabel(_title(sample), fontsize=8)
             maps[0].set_ylabel(f"sample\n{scores[index]:.2f}", fontsize=8)
-    bar = figure.colorbar(ScalarMappable(norm, HEAT), cax=legend.subplots(), extend="both")
+    bar = figure.colorbar(
+        ScalarMappable(norm, HEAT), cax=legend.subplots(), extend="both", extendfrac=0.02
+    )
     bar.ax.set_box_aspect(25)
     bar.set_label("score: negative log-likelihood, nats per channel")
     figure.suptitle(title, fontsize=13)

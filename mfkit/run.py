@@ -19,6 +19,7 @@ from mfkit.data import Category, Sample, categories, read_category, read_mask
 from mfkit.features import Backbone, FeatureStore, load_backbone
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
+from mfkit.messages import MESSAGES
 from mfkit.metrics import PixelMetrics, auroc
 from mfkit.score import image_scores, nll_map, pixel_map, sample_scores
 from mfkit.train import Diverged, Training, save_flow, train
@@ -54,12 +55,16 @@ class Preset:
         backbone: a name of `mfkit.features.BACKBONES`.
         blocks, hidden: of the flow.
         training: how the flow is trained.
+        graph: a name of `GRAPHS`.
+        message: a name of `mfkit.messages.MESSAGES`.
     """
 
     backbone: str
     blocks: int
     hidden: int
     training: Training
+    graph: str = "wheel"
+    message: str = "conv"
 
 
 PRESETS = {
@@ -75,13 +80,14 @@ PRESETS = {
 
 def run(
     data: str | Path,
+    out: str | Path,
     category: Sequence[str] | None = None,
     preset: str = "workshop",
-    out: str | Path | None = None,
     epochs: int | None = None,
     device: str = "auto",
     seed: int = 0,
     graph: str = "wheel",
+    message: str = "conv",
     features: str | Path | None = None,
 ) -> dict:
     """Train and evaluate a flow on each category; what is done already is not done again.
@@ -91,13 +97,14 @@ def run(
 
     Arguments:
         data: the root of a data set in Real-IAD's layout.
+        out: folder of the results.
         category: names; None takes all categories.
         preset: "workshop" or "paper".
-        out: folder of the results; None is runs/<preset>-<graph>.
         epochs: None takes the preset's.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random.
         graph: a name of `GRAPHS`.
+        message: a name of `mfkit.messages.MESSAGES`.
         features: folder of the feature stores, to share them between runs; None is out/features.
 
     Returns:
@@ -107,13 +114,18 @@ def run(
         InputError: data or arguments are wrong. With several categories the others are finished
             first.
     """
-    for name, value, known in (("preset", preset, PRESETS), ("graph", graph, GRAPHS)):
+    choices = (
+        ("preset", preset, PRESETS),
+        ("graph", graph, GRAPHS),
+        ("message", message, MESSAGES),
+    )
+    for name, value, known in choices:
         if value not in known:
             raise InputError(f"--{name} should be one of {', '.join(known)}, got {value!r}")
-    settings = PRESETS[preset]
+    settings = replace(PRESETS[preset], graph=graph, message=message)
     if epochs is not None:
         settings = replace(settings, training=replace(settings.training, epochs=epochs))
-    out = Path(out or f"runs/{preset}-{graph}")
+    out = Path(out)
     features = Path(features or out / "features")
     names = list(category) if category else categories(data)
     read = {name: read_category(data, name) for name in names}
@@ -121,7 +133,6 @@ def run(
     config = {
         "data": str(Path(data).resolve()),
         "preset": preset,
-        "graph": graph,
         "seed": seed,
         **asdict(settings),
     }
@@ -135,7 +146,7 @@ def run(
         print(f"{name}: {len(read[name].train)} training and {len(read[name].test)} test samples")
         try:
             results["categories"][name] = _run_category(
-                read[name], settings, graph, seed, backbone.to(place), out / name, features / name
+                read[name], settings, seed, backbone.to(place), out / name, features / name
             )
         except (InputError, Diverged) as error:
             if len(names) == 1:
@@ -166,8 +177,7 @@ def choose_device(name: str) -> torch.device:
 
 def _run_category(
     category: Category,
-    preset: Preset,
-    graph: str,
+    settings: Preset,
     seed: int,
     backbone: Backbone,
     out: Path,
@@ -187,12 +197,13 @@ def _run_category(
     torch.manual_seed(seed)
     flow = MultiFlow(
         *stores["train"].shape[2:],
-        graph=GRAPHS[graph](category.views),
-        blocks=preset.blocks,
-        hidden=preset.hidden,
+        graph=GRAPHS[settings.graph](category.views),
+        blocks=settings.blocks,
+        hidden=settings.hidden,
+        message=settings.message,
         seed=seed,
     ).to(backbone.mean.device)
-    history = train(flow, stores["train"], preset.training, out, seed)
+    history = train(flow, stores["train"], settings.training, out, seed)
     seconds["training"] = history["seconds"].sum()
     save_flow(flow, out / "model.pt")
     start = time.perf_counter()

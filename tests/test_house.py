@@ -30,7 +30,7 @@ ALLOWED = {
     "plot": {"data", "score", "views"},
     "probe": {"flow", "score", "metrics"},
     "rows": {"layout"},
-    "run": {"plot", "data", "features", "flow", "metrics", "score", "train", "views"},
+    "run": {"plot", "data", "features", "flow", "messages", "metrics", "score", "train", "views"},
     "score": set(),
     "train": {"features", "flow", "score"},
     "views": {"plot"},

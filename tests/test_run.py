@@ -16,6 +16,7 @@ from mfkit.__main__ import main
 from mfkit.data import read_category
 from mfkit.run import METRICS, evaluate, run, table
 from mfkit.train import load_flow
+from mfkit.views import ViewGraph
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")
 
@@ -51,7 +52,7 @@ def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
 
 def test_scores_belong_to_their_samples(tmp_path):
     tree(tmp_path / "data")
-    run(tmp_path / "data", out=tmp_path / "out")
+    run(tmp_path / "data", tmp_path / "out")
     category = read_category(tmp_path / "data", "audiojack")
     scores = pd.read_csv(tmp_path / "out" / "audiojack" / "scores.csv")
     assert scores.columns.tolist() == ["sample", "label", "score", "C1", "C2", "C3", "C4", "C5"]
@@ -62,7 +63,7 @@ def test_scores_belong_to_their_samples(tmp_path):
 
 def test_the_saved_model_gives_the_saved_results(tmp_path):
     tree(tmp_path / "data")
-    results = run(tmp_path / "data", out=tmp_path / "out")
+    results = run(tmp_path / "data", tmp_path / "out")
     from mfkit.features import FeatureStore
 
     flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
@@ -79,19 +80,19 @@ def test_the_saved_model_gives_the_saved_results(tmp_path):
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):
     tree(tmp_path / "data", "audiojack")
     tree(tmp_path / "data", "gears")
-    first = run(tmp_path / "data", ["audiojack"], out=tmp_path / "out")
-    both = run(tmp_path / "data", out=tmp_path / "out")
+    first = run(tmp_path / "data", tmp_path / "out", ["audiojack"])
+    both = run(tmp_path / "data", tmp_path / "out")
     assert "audiojack: done before" in capsys.readouterr().out
     assert both["categories"]["audiojack"] == first["categories"]["audiojack"]
     assert list(both["categories"]) == ["audiojack", "gears"]
     monkeypatch.setattr("mfkit.run.train", None)
-    assert run(tmp_path / "data", out=tmp_path / "out") == both
+    assert run(tmp_path / "data", tmp_path / "out") == both
 
 
 def test_the_same_seed_gives_the_same_results(tmp_path):
     tree(tmp_path / "data")
     runs = [
-        run(tmp_path / "data", out=tmp_path / name, seed=seed)["mean"]
+        run(tmp_path / "data", tmp_path / name, seed=seed)["mean"]
         for name, seed in (("a", 0), ("b", 0))
     ]
     assert runs[0] == runs[1]
@@ -102,9 +103,9 @@ def test_the_same_seed_gives_the_same_results(tmp_path):
 def test_features_can_be_shared_between_runs(tmp_path, monkeypatch):
     tree(tmp_path / "data")
     features = tmp_path / "features"
-    run(tmp_path / "data", out=tmp_path / "wheel", features=features)
+    run(tmp_path / "data", tmp_path / "wheel", features=features)
     monkeypatch.setattr("mfkit.features.read_image", None)
-    run(tmp_path / "data", out=tmp_path / "empty", graph="empty", features=features)
+    run(tmp_path / "data", tmp_path / "empty", graph="empty", features=features)
     rows = table([tmp_path / "wheel", tmp_path / "empty"])
     assert rows.index.tolist() == [("audiojack", "wheel"), ("audiojack", "empty")]
     assert load_flow(tmp_path / "empty" / "audiojack" / "model.pt").graph.edges == ()
@@ -127,9 +128,21 @@ def test_a_folder_as_irregular_as_the_real_one(tmp_path):
     assert scores["label"].tolist() == [0, 0, 1, 1, 1, 1]
 
 
+def test_every_graph_and_message_by_name(tmp_path):
+    tree(tmp_path / "data")
+    command = ["run", "--data", str(tmp_path / "data"), "--features", str(tmp_path / "features")]
+    for options in (["ring", "cross_attention"], ["cycle", "conv"], ["hub", "self_attention"]):
+        out = tmp_path / options[0]
+        graph = ["--graph", options[0], "--message", options[1], "--out", str(out)]
+        assert main([*command, *graph]) == 0
+        flow = load_flow(out / "audiojack" / "model.pt")
+        assert flow.graph == getattr(ViewGraph, options[0])(*([5] if options[0] == "cycle" else []))
+        assert flow.config["message"] == options[1]
+
+
 def test_any_number_of_cameras(tmp_path):
     tree(tmp_path / "data", "gears", cameras=3)
-    results = run(tmp_path / "data", out=tmp_path / "out")
+    results = run(tmp_path / "data", tmp_path / "out")
     assert list(results["categories"]) == ["gears"]
     assert load_flow(tmp_path / "out" / "gears" / "model.pt").graph.views == 3
 
@@ -271,7 +284,7 @@ def test_check_ends_with_1_on_trouble_and_0_without(tmp_path, capsys):
 
 def test_export_writes_what_the_official_tool_reads(tmp_path, capsys):
     tree(tmp_path / "data")
-    run(tmp_path / "data", out=tmp_path / "out")
+    run(tmp_path / "data", tmp_path / "out")
     capsys.readouterr()
     assert main(["export", "--run", str(tmp_path / "out"), "--category", "audiojack"]) == 0
     with open(capsys.readouterr().out.strip(), "rb") as file:

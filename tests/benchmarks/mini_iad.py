@@ -33,7 +33,7 @@ def main() -> None:
         for graph in options.graphs:
             run(
                 DATA,
-                out=options.out / f"{graph}-{seed}",
+                options.out / f"{graph}-{seed}",
                 graph=graph,
                 seed=seed,
                 features=options.out / "features",
