@@ -305,8 +305,12 @@ def _open_results(out: Path, config: dict) -> dict:
     path = out / "results.json"
     if path.exists():
         results = read_results(out)
-        if results["config"] == json.loads(json.dumps(config)):
+        earlier, asked = results["config"], json.loads(json.dumps(config))
+        if earlier == asked:
             return results
+        earlier["training"]["epochs"] = asked["training"]["epochs"]
+        if earlier == asked:  # the checkpoints go on from where they are
+            return {**results, "categories": {}, "config": asked}
         raise InputError(
             f"{path} is the result of other settings: choose another --out, or delete the folder"
         )

@@ -106,7 +106,7 @@ def test_lesson_hides_the_solution_and_solutions_keep_it(small_course):
 def test_a_wrong_source_is_refused(small_course, old, new, complaint):
     small_course.write_text(small_course.read_text().replace(old, new))
     with pytest.raises(SystemExit, match=complaint):
-        build.lesson("01_small")
+        build.solutions("01_small")
 
 
 # Hygiene: what nbval does not look at

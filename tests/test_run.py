@@ -14,6 +14,7 @@ from trees import tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
+from mfkit.files import InputError
 from mfkit.run import METRICS, evaluate, run, table
 from mfkit.train import load_flow
 from mfkit.views import ViewGraph
@@ -87,6 +88,18 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):
     assert list(both["categories"]) == ["audiojack", "gears"]
     monkeypatch.setattr("mfkit.run.train", None)
     assert run(tmp_path / "data", tmp_path / "out") == both
+
+
+def test_more_epochs_continue_a_finished_run(tmp_path):
+    tree(tmp_path / "data")
+    run(tmp_path / "data", tmp_path / "out")
+    results = run(tmp_path / "data", tmp_path / "out", epochs=4)
+    assert results["config"]["training"]["epochs"] == 4
+    assert len(pd.read_csv(tmp_path / "out" / "audiojack" / "history.csv")) == 4
+    whole = run(tmp_path / "data", tmp_path / "whole", epochs=4)
+    assert whole["mean"] == results["mean"]
+    with pytest.raises(InputError, match="trained for 4 epochs already, 3 are asked for"):
+        run(tmp_path / "data", tmp_path / "out", epochs=3)
 
 
 def test_the_same_seed_gives_the_same_results(tmp_path):
