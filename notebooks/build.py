@@ -1,7 +1,7 @@
 """Generate and run the notebooks of the course from their sources.
 
     python notebooks/build.py              generate and run everything, the index and README's table
-    python notebooks/build.py 03_score     this lesson and its solutions only
+    python notebooks/build.py 03_score     this lesson and its solutions only (index: the index)
     python notebooks/build.py --text       renew text and navigation of what was run before
     python notebooks/build.py --check      say what generating again would change; exit 1 if any
 
@@ -114,8 +114,9 @@ def lesson(name: str) -> NotebookNode:
     cells = read_source(name)
     for cell in cells:
         if "exercise" in tags(cell) and cell.cell_type == "code":
-            cell.source = cell.source.split(MARKER)[0].rstrip() + f"\n\n{BLANK}"
-            cell.source = cell.source.lstrip()
+            given = cell.source.split(MARKER)[0].rstrip()
+            gap = "\n\n\n" if given.split("\n")[-1].startswith(" ") else "\n\n"  # as ruff formats
+            cell.source = f"{given}{gap}{BLANK}".lstrip()
     bar = navigation(name)
     return notebook([new_markdown_cell(bar), *cells, new_markdown_cell(bar)])
 
@@ -148,9 +149,12 @@ def notebook(cells: list[NotebookNode]) -> NotebookNode:
 
 
 def everything(chosen: list[str]) -> dict[Path, NotebookNode]:
-    """All notebooks of these lessons (none named: all, and the index) by their path."""
-    made = {} if chosen else {HERE / "index.ipynb": index()}
-    for name in chosen or names():
+    """The notebooks of these lessons (none named: all, and the index) by their path."""
+    made = {}
+    for name in chosen or ["index", *names()]:
+        if name == "index":
+            made[HERE / "index.ipynb"] = index()
+            continue
         made[HERE / f"{name}.ipynb"] = lesson(name)
         made[HERE / "solutions" / f"{name}.ipynb"] = solutions(name)
     return made
@@ -167,6 +171,7 @@ def run(made: NotebookNode, folder: Path) -> None:
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,
+        extra_arguments=["--IPKernelApp.log_level=40"],
     )
     client.execute()
     made.metadata.language_info = NotebookNode(name="python")
@@ -234,7 +239,7 @@ def main() -> None:
             run(made, path.parent)
         nbformat.write(made, path)
         print(f"{path.relative_to(HERE)}: {time.perf_counter() - start:.1f} s", flush=True)
-    if not chosen and readme() is not None:
+    if (not chosen or "index" in chosen) and readme() is not None:
         README.write_text(readme(), encoding="utf-8")
 
 

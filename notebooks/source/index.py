@@ -1,0 +1,49 @@
+# %% [markdown]
+# # Multi-Flow, step by step
+#
+# Five cameras look at an object. Is it as it should be? In this course you build Multi-Flow, a
+# normalizing flow that answers the question by looking at all five pictures at once, and you
+# understand every term of its score. You start with raw pictures and need no GPU.
+#
+# <!-- course -->
+# <!-- /course -->
+#
+# Take the lessons in this order. Each one starts with a card that says what you build and what you
+# need, and ends with exercises. The solutions are in notebooks of their own, linked from the bar at
+# the top of each lesson. Minutes are for reading and trying; none runs longer than a few minutes.
+#
+# ## Is everything here?
+#
+# Run the next cell (Shift + Enter). If something is missing, it says what to do.
+
+# %%
+from importlib.util import find_spec
+
+NEEDED = {"torch", "torchvision", "FrEIA", "ipywidgets", "matplotlib", "seaborn", "mfkit"}
+missing = sorted(name for name in NEEDED if find_spec(name) is None)
+if missing:
+    print("Missing:", ", ".join(missing))
+    print("Close this page and type 'make lab' in the folder of the project (README says how to")
+    print("do it without make), then open the course again.")
+else:
+    from mfkit import course
+
+    print("Pictures:", course.find_data().name)
+    print("Everything is here. Begin with lesson 1.")
+
+# %% [markdown]
+# ## How the lessons are written
+#
+# * **Small first.** Every idea starts with a tensor that is small enough to read, and becomes the
+#   real thing afterwards.
+# * **Two versions.** A first version has its own name, such as `CouplingV1`. What bears a name of
+#   the library `mfkit` is the same code as in the library, and a test compares the two.
+# * **Checks in the text.** A cell that prints `True` has just tested a claim of the paragraph above.
+# * **Two speeds.** The stored outputs come from a fast setting (`MFKIT_FAST=1`), with fewer samples
+#   and steps. Without it the cells do the same with more of both.
+# * **Shapes.** B samples, V views, C channels, H and W positions: a tensor of features is always
+#   (B, V, C, H, W).
+#
+# The words of the course: a *sample* is one object with all its pictures; a *view* is what one
+# camera sees; *sound* means without a defect; *features* are what a frozen network makes of a
+# picture; *latents* are what the flow makes of features; a *nat* is the unit of log-likelihoods.
