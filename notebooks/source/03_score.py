@@ -1,0 +1,826 @@
+# %% [markdown] tags=["card"]
+# # 3 Score every position
+#
+# **You build** a flow for the feature maps of one camera, and from its likelihood a map that shows
+# where a part looks unusual.
+#
+# **You will be able to** write an affine coupling and invert it, keep its log-determinant as a map
+# instead of one number, turn a map into a score for the image, say what noise does during training,
+# and keep the background out of a maximum.
+#
+# **You need** [lesson 2](02_density.ipynb): what a log-determinant is and why a negative
+# log-likelihood may be below zero.
+#
+# **Time and memory** on a laptop with two cores: 55 minutes to read and try, one minute to run,
+# 1 GB.
+#
+# **From mfkit** `MultiFlow`, `CrossViewCoupling`, `ViewPermutation`, `nll_map`, `image_scores`.
+
+# %% tags=["setup"]
+import math
+import os
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.functional import jacobian
+from torch.nn import functional as F
+
+warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
+try:
+    from FrEIA.modules import GLOWCouplingBlock
+
+    from mfkit import course, score
+except ModuleNotFoundError as missing:
+    raise RuntimeError(
+        f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
+        "folder of the project, and open the notebook again."
+    ) from None
+from mfkit.data import read_category, read_image, read_mask
+from mfkit.features import load_backbone
+from mfkit.flow import CrossViewCoupling, MultiFlow, ViewPermutation
+from mfkit.metrics import auroc
+from mfkit.plot import HEAT, PALETTE
+from mfkit.views import ViewGraph
+
+FAST = os.environ.get("MFKIT_FAST") == "1"
+torch.set_num_threads(1)  # a busy second core would slow everything down
+DATA = course.find_data()  # says what to do when the folder is not there
+
+# %% [markdown]
+# Lesson 2 built a flow for points in the plane. A picture has more to say than two numbers, and we
+# want to know more than "this picture is unusual": we want to know **where**. So today's flow works
+# on feature maps and gives a score to every position of the map. We use only one camera, the one
+# that looks from above. Messages between cameras follow in lesson 4.
+
+# %%
+course.method("score")
+
+# %% [markdown]
+# In colour you see today's path: feature maps go in, blocks of permutation and coupling turn them
+# into latents and log-determinants, both together give score maps, and the maps give scores of
+# images.
+#
+# ## A coupling that you can read
+#
+# A layer of a flow must be easy to invert, and its log-determinant must be easy to compute. The
+# *affine coupling* reaches both with a trick: it leaves one half of the numbers alone and uses it
+# to scale and shift the other half. With two numbers $x_1$ and $x_2$:
+#
+# $$z_1 = e^{s} x_1 + t, \qquad z_2 = x_2, \qquad \text{where } s = s(x_2),\ t = t(x_2)$$
+#
+# $s$ is the *log-scale* and $t$ the *shift*. Both may be any function of $x_2$. We choose two
+# simple ones.
+
+
+# %%
+def scale_and_shift(x2):
+    """Any two functions will do."""
+    return 0.5 * x2, 3 * x2**2
+
+
+x1, x2 = 1.0, 2.0
+s, t = scale_and_shift(x2)
+z1, z2 = math.exp(s) * x1 + t, x2
+print(f"s = {s}, t = {t}, z = ({z1:.3f}, {z2})")
+
+# %% [markdown]
+# By hand: $s = 0.5 \cdot 2 = 1$ and $t = 3 \cdot 4 = 12$, so $z_1 = e \cdot 1 + 12 = 14.718$. Now
+# back. $z_2$ *is* $x_2$, so we can compute the same $s$ and $t$ again and undo the step. The
+# function $t$ has no inverse, since $2$ and $-2$ have the same square, but nobody ever asks for it.
+
+# %%
+s, t = scale_and_shift(z2)
+print(f"back: ({math.exp(-s) * (z1 - t):.3f}, {z2})")
+
+# %% [markdown]
+# And the log-determinant? Changing $x_1$ a little changes $z_1$ by $e^s$ times as much and leaves
+# $z_2$ alone. Changing $x_2$ changes both. The matrix of these derivatives, the *Jacobian*, has a
+# zero below its diagonal. Then the determinant is the product of the diagonal, $e^s \cdot 1$, and
+# its logarithm is just $s$.
+
+
+# %%
+def coupling(x):
+    s, t = scale_and_shift(x[1])
+    return torch.stack([torch.exp(s) * x[0] + t, x[1]])
+
+
+matrix = jacobian(coupling, torch.tensor([1.0, 2.0]))
+print(matrix)
+print(f"log-determinant: {torch.linalg.slogdet(matrix).logabsdet:.4f}, and s = {s}")
+
+# %% [markdown]
+# The 13.36 in the upper right corner says how $z_1$ depends on $x_2$. It does not matter for the
+# determinant.
+#
+# ## Soft clamp
+#
+# The scale is $e^s$. If a network predicts $s = 20$ for a strange input, the scale is 485 million,
+# and training breaks down. So $s$ passes a *soft clamp* first:
+#
+# $$\mathrm{ls}(s) = 1.9 \cdot 0.636 \cdot \arctan(s / 1.9)$$
+#
+# $\arctan$ lies between $-\pi/2$ and $\pi/2$, and 0.636 is about $2/\pi$. So $\mathrm{ls}(s)$
+# always stays between $-1.9$ and $1.9$. It is *soft* because it bends slowly and always has a
+# slope; a hard cut would have none, and could not learn its way back.
+
+
+# %% tags=["setup"]
+def soft_clamp(s: Tensor, clamp: float = 1.9) -> Tensor:
+    """Keep a log-scale between -clamp and clamp."""
+    return clamp * 0.636 * torch.atan(s / clamp)
+
+
+# %%
+s = torch.linspace(-12, 12, 200)
+figure, ax = plt.subplots(figsize=(6, 3))
+ax.plot(s, s, color=PALETTE["quiet"], ls=":", label="no clamp")
+ax.plot(s, soft_clamp(s), color=PALETTE["sound"], label="ls(s), used here")
+ax.plot(s, 1.9 * 0.636 * torch.atan(s), color=PALETTE["defective"], ls="--", label="as in FrEIA")
+ax.set(ylim=(-3, 3), xlabel="s, the network's output", ylabel="log-scale, nats")
+ax.legend()
+plt.show()
+print(f"scales lie between {math.exp(-1.9):.2f} and {math.exp(1.9):.2f}")
+
+# %% [markdown]
+# Near zero our curve follows the dotted line: small log-scales are hardly changed. Far out it
+# flattens below 1.9. The dashed curve is the clamp of FrEIA's own blocks, which do not divide by
+# 1.9 inside the arctan: it has the same limits but is steeper in the middle. We follow the paper's
+# code. One coupling can now stretch a number by a factor of at most 6.69.
+#
+# ## From two numbers to feature maps
+#
+# A feature map is a tensor (B, C, H, W): B samples, C channels, H rows and W columns. We split the
+# *channels*: the first half is scaled and shifted by what a network makes of the second half. Then
+# the roles change, so that after one coupling every channel has been moved. The network consists of
+# two convolutions and returns $s$ and $t$ for each channel and position.
+
+
+# %% tags=["setup"]
+def small_network(inputs, outputs, kernel_size=3):
+    """(B, inputs, H, W) -> (B, outputs, H, W)."""
+    options = {"padding": "same", "padding_mode": "replicate"}
+    return nn.Sequential(
+        nn.Conv2d(inputs, 8, kernel_size, **options),
+        nn.ReLU(),
+        nn.Conv2d(8, outputs, kernel_size, **options),
+    )
+
+
+class CouplingV1(nn.Module):
+    """Two-sided affine coupling of one view; its log-determinant is a map."""
+
+    def __init__(self, channels, kernel_size=3):
+        super().__init__()
+        half = channels // 2
+        self.net1 = small_network(half, 2 * (channels - half), kernel_size)
+        self.net2 = small_network(channels - half, 2 * half, kernel_size)
+        self.split = [half, channels - half]
+
+    def forward(self, x):
+        x1, x2 = x.split(self.split, dim=1)
+        s, t = self.net2(x2).chunk(2, dim=1)
+        z1, log_scale2 = soft_clamp(s).exp() * x1 + t, soft_clamp(s)
+        s, t = self.net1(z1).chunk(2, dim=1)
+        z2, log_scale1 = soft_clamp(s).exp() * x2 + t, soft_clamp(s)
+        return torch.cat([z1, z2], dim=1), log_scale2.sum(dim=1) + log_scale1.sum(dim=1)
+
+    def inverse(self, z):
+        z1, z2 = z.split(self.split, dim=1)
+        s, t = self.net1(z1).chunk(2, dim=1)
+        x2 = (z2 - t) / soft_clamp(s).exp()
+        s, t = self.net2(x2).chunk(2, dim=1)
+        return torch.cat([(z1 - t) / soft_clamp(s).exp(), x2], dim=1)
+
+
+# %%
+torch.manual_seed(0)
+ours = CouplingV1(6).double()
+x = torch.randn(3, 6, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+z, log_det = ours(x)
+print("z:", tuple(z.shape), " log-determinant:", tuple(log_det.shape))
+print("inverse recovers the input:", torch.allclose(ours.inverse(z), x, atol=1e-9))
+
+# %% [markdown]
+# ## Stop one step early
+#
+# Look at the last line of `forward`. The log-determinant of a whole sample is the sum of all
+# log-scales, over channels, rows and columns. We sum over the channels *only*. What remains is a
+# map of shape (B, H, W): what every position adds to the log-determinant.
+#
+# FrEIA, the library from lesson 2, goes on to the end. Its coupling, with the same networks inside,
+# returns one number for each sample.
+
+# %%
+freia = GLOWCouplingBlock(
+    [(6, 4, 5)],
+    subnet_constructor=small_network,
+    clamp=1.9,
+    clamp_activation=lambda s: 0.636 * torch.atan(s / 1.9),
+).double()
+freia.subnet1.load_state_dict(ours.net1.state_dict())
+freia.subnet2.load_state_dict(ours.net2.state_dict())
+(z_freia,), log_det_freia = freia((x,))
+print("same latents:", torch.allclose(z_freia, z))
+print("FrEIA's log-determinant:", tuple(log_det_freia.shape))
+print("it is the sum of our map:", torch.allclose(log_det.sum(dim=(1, 2)), log_det_freia))
+
+# %% [markdown]
+# One number tells *that* a sample is unusual. The map tells *where*, and costs nothing: the sum is
+# just taken later. Nothing was approximated, since a sum may be taken in any order.
+#
+# Is an entry of the map really "the log-determinant of this position"? With kernels of 1 by 1 each
+# position is a small flow of its own, with its own C by C Jacobian. There we can ask autograd for
+# every single position.
+
+# %%
+torch.manual_seed(0)
+pointwise = CouplingV1(6, kernel_size=1).double()
+full = jacobian(lambda x: pointwise(x)[0], x[:1])[0, :, :, :, 0]  # (C, H, W, C, H, W)
+entries = torch.stack(
+    [torch.linalg.slogdet(full[:, i, j, :, i, j]).logabsdet for i in range(4) for j in range(5)]
+)
+print("equal at all 20 positions:", torch.allclose(pointwise(x[:1])[1].flatten(), entries))
+
+# %% [markdown]
+# With larger kernels a position also looks at its neighbours. Then only the sum of the map is a
+# log-determinant, that of the whole sample, and an entry is the share that we credit to the
+# position whose channels were scaled.
+
+# %%
+full = jacobian(lambda x: ours(x)[0], x[:1]).reshape(120, 120)
+exact = torch.linalg.slogdet(full).logabsdet
+print("3 by 3 kernels, sum of the map is exact:", torch.allclose(log_det[0].sum(), exact))
+
+# %% [markdown]
+# A warning for those who mix the two kinds. A flow adds up the log-determinants of its layers. If
+# one layer returns (B,) and another one (B, H, W), PyTorch may add them *without any error*: it
+# lines up the last axes.
+
+# %%
+one_number_each = torch.tensor([10.0, 20.0])  # B = 2 samples
+maps = torch.zeros(2, 3, 2)  # B = 2, H = 3, W = 2
+print((one_number_each + maps)[0])
+
+# %% [markdown]
+# The first sample should have got 10 and nothing else. It got 10 in its left column and 20, which
+# belongs to the other sample, in its right one, because W happens to be equal to B. `MultiFlow`
+# therefore refuses layers that do not return maps.
+#
+# ## Permutation
+#
+# The split is always the same: first half, second half. To make new pairs meet, every block begins
+# with a *permutation*: it puts the channels into another order, drawn once and then fixed. To
+# invert it, one sorts the order. It stretches nothing, so its log-determinant is zero.
+
+# %%
+x = torch.tensor([10, 20, 30, 40])
+order = torch.tensor([2, 0, 3, 1])
+z = x[order]
+print(
+    "there:",
+    z.tolist(),
+    " the way back:",
+    order.argsort().tolist(),
+    "->",
+    z[order.argsort()].tolist(),
+)
+
+# %% [markdown]
+# The library does the same for all positions. Inside, its tensors are (B, C, V, H, W), with V = 1
+# view today. The seed belongs to the layer, so the same flow has the same order every time.
+
+# %%
+permute = ViewPermutation([(4, 1, 1, 1)], seed=3)
+(z,), log_det = permute((x.reshape(1, 4, 1, 1, 1),))
+(back,), _ = permute((z,), rev=True)
+print("order:", permute.permutation.tolist(), " z:", z.flatten().tolist())
+print("back:", back.flatten().tolist(), " log-determinant:", log_det.flatten().tolist())
+
+# %% [markdown]
+# ## The library's coupling
+#
+# `CrossViewCoupling` is the coupling that we wrote, for several views. With one view and no
+# messages, both must agree. The library has one thing more: its networks end with a factor
+# `gamma`, which starts at 0. Lesson 4 explains it; here we set it to 1.
+
+# %%
+torch.manual_seed(0)
+ours = CouplingV1(6)
+library = CrossViewCoupling([(6, 1, 4, 5)], graph=ViewGraph.empty(1), hidden=8)
+for net, reference in ((library.net1, ours.net1), (library.net2, ours.net2)):
+    net.encode[0].load_state_dict(reference[0].state_dict())
+    net.decode[0].load_state_dict(reference[2].state_dict())
+    nn.init.ones_(net.gamma)
+x = torch.randn(3, 6, 4, 5, generator=torch.Generator().manual_seed(1))
+(z,), log_det = library((x.unsqueeze(2),))
+print("same latents:", torch.allclose(z.squeeze(2), ours(x)[0], atol=1e-6))
+print("same log-determinants:", torch.allclose(log_det.squeeze(1), ours(x)[1], atol=1e-6))
+
+# %% [markdown]
+# ## Feature maps of one camera
+#
+# Now the pictures. We take camera C1, which looks from above, and send its pictures through the
+# frozen backbone of lesson 1.
+
+# %% tags=["setup"]
+category = read_category(DATA, "screw_block")
+
+
+def top_pictures(samples):
+    """Pictures of camera C1, (B, 256, 256, 3)."""
+    images = [read_image(sample.images[0], 256, sample.flips[0]) for sample in samples]
+    return torch.from_numpy(np.stack(images))
+
+
+def features(pictures):
+    """Feature maps, (B, V, C, H, W) with one view."""
+    backbone = load_backbone("efficientnet_lite0")
+    return torch.cat([backbone(group) for group in pictures.split(16)]).unsqueeze(1)
+
+
+train_pictures, test_pictures = top_pictures(category.train), top_pictures(category.test)
+x_train, x_test = features(train_pictures), features(test_pictures)
+defective = np.array([sample.labels[0] for sample in category.test])
+
+# %%
+print("training:", tuple(x_train.shape), " test:", tuple(x_test.shape))
+spread = x_train.std(dim=(0, 1, 3, 4))
+print(f"standard deviations of the channels: {spread.min():.1f} to {spread.max():.1f}")
+
+# %% [markdown]
+# A view counts as *defective* if the defect shows in it, so a defective sample may have a sound top
+# view. The channels have standard deviations of four to eight. The latents should have 1, so the
+# flow would spend its first steps on shrinking everything. We help it: subtract the mean of every
+# channel and divide by its standard deviation, both measured on the training set.
+#
+# This is an invertible step as well. It adds the same constant to the score of every position, so
+# it changes no comparison, and we leave the constant out. Remember it, though: **scores depend on
+# the unit in which features are measured**. We will need this at the end.
+
+# %% tags=["setup"]
+mean = x_train.mean(dim=(0, 1, 3, 4)).reshape(-1, 1, 1)
+deviation = x_train.std(dim=(0, 1, 3, 4)).reshape(-1, 1, 1)
+x_train, x_test = (x_train - mean) / deviation, (x_test - mean) / deviation
+
+# %% [markdown]
+# ## The score of a position
+#
+# The flow turns features $x$ into latents $z$ of the same shape. If it has learned well, the
+# latents of sound parts look like standard normal noise. The negative log-likelihood of one
+# position, shared out over its channels, is
+#
+# $$A_{ij} = \frac{1}{C} \Big( \frac12 \sum_c z_{c,ij}^2 - \mathrm{logdet}_{ij} \Big)$$
+#
+# $z_{c,ij}$ is the latent of channel $c$ in row $i$ and column $j$, $\mathrm{logdet}_{ij}$ the
+# entry of the map, summed over all blocks, and $C$ the number of channels. The constant $\frac12
+# \log 2\pi$ is left out. The unit is *nats per channel*. A large score means an unusual position.
+# This is the library's function; the argument `foreground` comes last in this lesson.
+
+
+# %%
+def nll_map(z: Tensor, log_det: Tensor, foreground: Tensor | None = None) -> Tensor:
+    nll = (0.5 * z.square().sum(2) - log_det) / z.shape[2]
+    return nll if foreground is None else nll * foreground.to(nll.dtype)
+
+
+z = torch.tensor([3.0, 1.0]).reshape(1, 1, 2, 1, 1)  # one position, two channels
+log_det = torch.tensor(4.0).reshape(1, 1, 1, 1)
+print("score:", nll_map(z, log_det).item(), "nats per channel")
+assert torch.equal(nll_map(z, log_det), score.nll_map(z, log_det))
+
+# %% [markdown]
+# By hand: $\frac12 (9 + 1) = 5$, minus 4 is 1, divided by two channels is 0.5. With a
+# log-determinant of 6 the score would be $-0.5$. A negative score is nothing strange: a density may
+# be larger than 1, as in lesson 2. Only the order of scores matters.
+#
+# ## Train it
+#
+# The loss is the mean of this map over sound parts. Training is one short loop. Noise maps go with
+# every batch; the next but one section explains them.
+
+
+# %% tags=["setup"]
+def train_flow(noise, epochs, seed=0):
+    """A flow for the top view, trained on sound parts, and its loss after each epoch."""
+    torch.manual_seed(seed)
+    graph = ViewGraph.empty(1)  # one view, nobody to talk to
+    flow = MultiFlow(112, 16, 16, graph=graph, blocks=4, hidden=16, noise=noise, seed=seed)
+    optimizer = torch.optim.AdamW(flow.parameters(), lr=2e-3, betas=(0.9, 0.95))
+    generator = torch.Generator().manual_seed(seed)
+    history = []
+    for _ in range(epochs):
+        losses = []
+        for batch in torch.randperm(len(x_train), generator=generator).split(8):
+            n = flow.draw_noise(len(batch), generator)
+            loss = score.nll_map(*flow(x_train[batch], n)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+        history.append(sum(losses) / len(losses))
+    return flow.eval(), history
+
+
+# %%
+flow, history = train_flow("simplenet", epochs=20 if FAST else 60)
+print(f"{sum(p.numel() for p in flow.parameters())} parameters")
+print(f"loss in the first epoch: {history[0]:.1f} nats per channel")
+# Seeds 0 to 2 ended at -0.52 to -0.53 after 20 epochs.
+print("loss at the end below -0.4:", history[-1] < -0.4)
+
+# %% [markdown]
+# The loss starts near 0.5, the value of standardised features that are not changed at all: half of
+# their mean square, which is 1. It falls below zero. Now the score maps of the test views.
+
+# %%
+with torch.no_grad():
+    z, log_det = flow(x_test)
+    nll = nll_map(z, log_det)
+    recovered = flow.inverse(z)
+print("score maps:", tuple(nll.shape))
+print("inverse recovers the features:", torch.allclose(recovered, x_test, atol=1e-3))
+
+
+# %%
+def show(indices, maps, title):
+    """Pictures and their score maps, all on one scale; the defect is outlined."""
+    figure, axes = plt.subplots(
+        2, len(indices), figsize=(1.6 * len(indices) + 1, 3.8), layout="constrained"
+    )
+    for (above, below), index in zip(axes.T, indices, strict=True):
+        sample = category.test[index]
+        above.imshow(test_pictures[index])
+        shown = below.imshow(maps[index, 0], cmap=HEAT, vmin=-0.8, vmax=1.5)
+        if sample.masks[0] is not None:
+            mask = read_mask(sample.masks[0], 256, sample.flips[0])
+            above.contour(mask, levels=[0.5], colors=PALETTE["truth"], linewidths=1)
+        kind = sample.codes[0] if sample.masks[0] is not None else "sound"
+        above.set(title=kind, xticks=[], yticks=[])
+        below.set(xlabel=f"max {maps[index, 0].max():.2f}", xticks=[], yticks=[])
+    figure.colorbar(shown, ax=axes, label="score, nats per channel")
+    figure.suptitle(title)
+    plt.show()
+
+
+peaks = nll.flatten(1).amax(dim=1)
+bad = torch.from_numpy(defective).nonzero().flatten()
+ranked = bad[peaks[bad].argsort(descending=True)]
+show([0, 1, *ranked[:3].tolist(), *ranked[-2:].tolist()], nll, "two sound, three found, two missed")
+
+# %% [markdown]
+# Above are pictures, below their score maps on one common scale. The first two are sound. Then come
+# the three defective views with the highest peak, then the two with the lowest. In the three found
+# ones a bright spot lies where the outlined defect is. In the last two nothing sticks out: these
+# defects are small, faint or smooth, and a map of 16 by 16 positions sees them badly. The row of
+# screws scores higher than plain surfaces, also in sound parts: each screw is turned to another
+# angle.
+#
+# ## From a map to a score for the image
+#
+# Is the image defective? We need one number from 256. Two rules come to mind: the mean of the map,
+# or its maximum. A map small enough to read, with one bad position out of 256:
+
+# %%
+sound_map = torch.full((16, 16), -0.4)
+bad_map = sound_map.clone()
+bad_map[5, 9] = 2.0
+for rule in ("mean", "max"):
+    a, b = (getattr(m, rule)().item() for m in (sound_map, bad_map))
+    print(f"{rule:4}: sound {a:6.3f}, defective {b:6.3f}")
+
+# %% [markdown]
+# The mean moves by 0.009, because 255 good positions outvote the bad one. Such a step drowns in the
+# differences between sound parts. The maximum moves by 2.4. So the maximum fits small defects; the
+# mean fits defects that change the whole image a little. `image_scores` offers both. On our
+# test views we compare them with the AUROC: the probability that a defective view scores higher
+# than a sound one.
+
+# %%
+rules = {rule: score.image_scores(nll, rule=rule)[:, 0] for rule in ("max", "mean")}
+reached = {rule: auroc(defective, scores) for rule, scores in rules.items()}
+# Seeds 0 to 2, 20 to 40 epochs, three draws of the test parts: 0.80 to 0.90 and 0.58 to 0.70.
+print("maximum between 0.70 and 0.96:", 0.70 < reached["max"] < 0.96)
+print("mean between 0.50 and 0.78:", 0.50 < reached["mean"] < 0.78)
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.8))
+for ax, (rule, scores) in zip(axes, rules.items(), strict=True):
+    bins = np.histogram_bin_edges(scores, bins=25)
+    for kind, chosen in (("sound", ~defective), ("defective", defective)):
+        ax.hist(scores[chosen], bins, color=PALETTE[kind], alpha=0.6, label=kind)
+    ax.set(title=f"{rule}, AUROC {reached[rule]:.2f}", xlabel="image score, nats per channel")
+axes[0].set_ylabel("test views")
+axes[0].legend()
+plt.show()
+
+# %% [markdown]
+# Left, the maximum: several defective views lie to the right of all sound ones, others hide among
+# them. Right, the mean: the two kinds overlap nearly everywhere. The paper takes the maximum, and
+# so do we. Its weakness is clear, too: one odd position of a sound part is enough for a false
+# alarm.
+#
+# ## Why noise?
+#
+# During training, Multi-Flow adds *noise* to the features: one random map per sample, the same for
+# all channels, with a standard deviation of 0.15 (the kind `simplenet`). The couplings are told
+# about it: they receive 20 times the noise map as one more input channel. In the test the noise is
+# zero. What is this good for? We look at data that is small enough to see: points on a line in the
+# plane, $x_2 = -x_1$.
+
+
+# %% tags=["setup"]
+def line(n, generator, slope=-1.0):
+    """(n, 1, 2, 1, 1): points on a line in the plane."""
+    first = torch.randn(n, generator=generator)
+    return torch.stack([first, slope * first], dim=1).reshape(n, 1, 2, 1, 1)
+
+
+def fit_line(kind, slope=-1.0):
+    """A small flow for such points, with noise "none", "hidden" from it or "told"; its losses."""
+    torch.manual_seed(0)
+    noise = "simplenet" if kind == "told" else "none"
+    graph = ViewGraph.empty(1)
+    flow = MultiFlow(2, 1, 1, graph, blocks=2, hidden=16, kernel_sizes=[1, 1], noise=noise)
+    optimizer = torch.optim.AdamW(flow.parameters(), lr=1e-2)
+    generator = torch.Generator().manual_seed(1)
+    losses = []
+    for _ in range(300 if FAST else 900):
+        x = line(128, generator, slope)
+        n = 0.15 * torch.randn(128, 1, 1, 1, generator=generator)
+        if kind == "hidden":
+            x = x + n.unsqueeze(1)
+        loss = score.nll_map(*flow(x, n if kind == "told" else torch.zeros_like(n))).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return flow.eval(), losses
+
+
+# %% [markdown]
+# We train three small flows. The first one sees no noise. The second one sees noisy points, but
+# the noise is *hidden* from it. The third one is *told* the noise, as in Multi-Flow.
+
+# %%
+line_flows, final = {}, {}
+figure, ax = plt.subplots(figsize=(6, 3))
+for kind, colour in (("none", "defective"), ("hidden", "sound"), ("told", "ink")):
+    line_flows[kind], losses = fit_line(kind)
+    final[kind] = np.median(losses[-30:])
+    ax.plot(losses, lw=0.8, color=PALETTE[colour], label=kind)
+ax.axhline(-0.102, color=PALETTE["ink"], ls=":")
+ax.set(ylim=(-2.6, 0.7), xlabel="step", ylabel="loss, nats per channel")
+ax.legend(title="noise")
+plt.show()
+
+# %% [markdown]
+# Without noise the loss falls and falls, with wild peaks on the way. The points have no width
+# across the line, so a flow can make the density there as large as it likes: **the likelihood has
+# no upper limit**. With hidden noise it stops at the dotted line. That is no accident. The noisy
+# points are a normal density with variance 2 along the line and $2 \cdot 0.15^2 = 0.045$ across,
+# and no flow can beat the true density, whose score is $\frac12 \big(1 + \frac12 \log 2 + \frac12
+# \log 0.045\big) = -0.102$ on average. When the noise is told, the loss falls like without noise,
+# only more slowly.
+#
+# What does that mean for a new point that lies 0.1 beside the line in both coordinates?
+
+# %%
+points = line(500, torch.Generator().manual_seed(9))
+jump = {}
+for kind, line_flow in line_flows.items():
+    with torch.no_grad():
+        on, beside = (score.nll_map(*line_flow(points + step)).median() for step in (0, 0.1))
+    jump[kind] = (beside - on).item()
+# Seeds 0 to 2: the last losses were -1.9, -0.10 and -1.6; the jumps were 126 to 270 without
+# noise, 0.1 hidden, and 25 to 32 told.
+print("last loss, hidden noise, as predicted:", abs(final["hidden"] + 0.102) < 0.05)
+print("last loss, others, below -1:", max(final["none"], final["told"]) < -1)
+print("no noise, the score jumps by more than 50:", jump["none"] > 50)
+print("hidden noise, by less than 0.5:", jump["hidden"] < 0.5)
+print("told noise, by 5 to 100:", 5 < jump["told"] < 100)
+
+# %%
+axis = torch.linspace(-2, 2, 161)
+grid = torch.cartesian_prod(axis, axis).reshape(-1, 1, 2, 1, 1)
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True)
+for ax, (kind, line_flow) in zip(axes, line_flows.items(), strict=True):
+    with torch.no_grad():
+        values = score.nll_map(*line_flow(grid)).reshape(161, 161).T
+    shown = ax.imshow(values, HEAT, vmin=-2, vmax=6, origin="lower", extent=(-2, 2, -2, 2))
+    ax.set(title=f"noise: {kind}", xlabel="$x_1$")
+axes[0].set_ylabel("$x_2$")
+figure.colorbar(shown, ax=axes, label="score, nats per channel", fraction=0.02)
+plt.show()
+
+# %% [markdown]
+# Dark means usual. *Left*, without noise, the dark region is a hair, and a tiny step to the side
+# costs more than 50 nats per channel. Such a score measures nothing useful: a sound part that is
+# new by a hair looks like a disaster. *Middle*, with hidden noise, the line has become a band with
+# a width like that of the noise. *Right*, when the noise is told, the valley is wider than on the
+# left and much narrower than in the middle.
+#
+# Why? SoftFlow, from which the idea comes, tells the flow *how strong* the noise is. Multi-Flow
+# tells it the noise *itself*. A flow could then learn to take the noise off again, and would gain
+# nothing. In practice it learns that only roughly, so some of the smoothing remains. Feature maps
+# have such thin directions too, but also 64 real parts that differ. So let us not believe, but
+# train twice: same seed, same start, once with and once without noise.
+
+# %%
+without, history_without = train_flow("none", epochs=20 if FAST else 60)
+flows = {"told": (flow, history), "none": (without, history_without)}
+sound = torch.from_numpy(~defective)
+rows = {}
+for kind, (trained, _) in flows.items():
+    with torch.no_grad():
+        on_train, on_test = nll_map(*trained(x_train)), nll_map(*trained(x_test))
+    peak = score.image_scores(on_test)[:, 0]
+    rows[kind] = (on_train.mean(), on_test[sound].mean(), auroc(defective, peak))
+
+# %% tags=["nbval-ignore-output"]
+print("noise   training   sound test   gap     AUROC")
+for kind, (on_train, on_test, area) in rows.items():
+    print(f"{kind:6} {on_train:8.3f} {on_test:10.3f} {on_test - on_train:10.3f} {area:8.2f}")
+
+# %%
+(train_told, test_told, _), (train_none, test_none, _) = rows.values()
+print("new sound parts score higher than training parts:", bool(test_told > train_told))
+print("so they do without noise:", bool(test_none > train_none))
+print("without noise the training parts fit better:", bool(train_none < train_told))
+# Seeds 0 to 2: a gap of 0.057 to 0.060 with noise, 0.068 to 0.075 without.
+print("and the gap is wider:", bool(test_none - train_none > test_told - train_told))
+
+# %% [markdown]
+# What do we see? The first two columns are mean scores at noise zero, in nats per channel. Without
+# noise the flow fits its training parts better, and in this short training also new sound parts.
+# But the gap between the two is wider: it learns more of its training parts *by heart*. After 40
+# epochs, when this was written, the gap had grown to 0.15 and 0.13 without noise (two seeds) and to
+# 0.11 and 0.11 with it, and now the flow with noise explained *new* parts a little better.
+#
+# And the defects? While this course was written, the AUROC with noise was between 0.05 higher and
+# 0.06 lower than without, and the sign changed with the test parts. With about twenty defective
+# views the standard error of one such number is 0.06. So the honest report is: noise works against
+# learning by heart, as it should. That it finds more defects we could *not* show on this small set.
+# Whoever wants to claim it needs more parts and more seeds.
+#
+# ## The background must not take part
+#
+# The last trap. About four in ten positions of our pictures show no part at all, only the dark
+# ground. One often masks it out. Our ground is dark, so a threshold is enough: a position belongs
+# to the *foreground* if any of its 16 by 16 pixels is brighter than 60 of 255.
+
+# %%
+bright = (test_pictures.amax(dim=3) > 60).float().unsqueeze(1)
+foreground = F.max_pool2d(bright, 16).bool()  # (B, V, H, W) with one view
+masked = nll_map(z, log_det, foreground)
+print("foreground:", tuple(foreground.shape), f"{foreground.float().mean():.0%} of all positions")
+show([0, 1, *ranked[:2].tolist()], masked, "the background scores 0")
+
+# %% [markdown]
+# `nll_map` multiplies by the mask, so every background position scores exactly 0. In the maps it
+# appears as one flat colour, and that colour is *brighter* than most of the part! Zero looks like
+# "nothing here". But on our scale zero is a high score: sound positions lie below it. What that
+# does to a maximum can be read from four numbers: two images with two foreground and two background
+# positions each.
+
+# %%
+tiny = torch.tensor([[-0.9, -0.7, 0.0, 0.0], [-0.9, -0.2, 0.0, 0.0]]).reshape(2, 1, 1, 4)
+shows_part = torch.tensor([True, True, False, False]).expand(2, 1, 1, 4)
+print("maximum with the background:   ", score.image_scores(tiny).flatten())
+print("maximum of the foreground only:", score.image_scores(tiny, shows_part).flatten())
+
+# %% [markdown]
+# The second image is more unusual than the first: $-0.2$ against $-0.7$. With the background, both
+# score 0. **The maximum is floored by the background, and images tie.** With the foreground passed
+# on, `image_scores` leaves the background out, and the order is right.
+#
+# Does it happen with our flow? Today the highest score of each sound view is above 0, so the floor
+# lies too low to do harm. But that is luck. Measure features in another unit, $k$ times as large,
+# and every score falls by $\log k$ nats per channel. A flow that is trained longer pushes them down
+# as well. So we shift all scores and watch the AUROC under both rules.
+
+# %%
+shifts = np.linspace(-1.05 * peaks.max().item(), 0.5, 31)
+curves = {"background takes part": None, "foreground only": foreground}
+figure, ax = plt.subplots(figsize=(6, 3))
+for (label, mask), colour in zip(curves.items(), ("defective", "sound"), strict=True):
+    areas = []
+    for shift in shifts:
+        shifted = (nll + shift) * foreground
+        areas.append(auroc(defective, score.image_scores(shifted, mask)[:, 0]))
+    ax.plot(shifts, areas, color=PALETTE[colour], label=label)
+    curves[label] = np.array(areas)
+ax.set(xlabel="shift of all scores, nats per channel", ylabel="AUROC", ylim=(0.45, 1))
+ax.legend()
+plt.show()
+
+# %%
+flat, floored = curves["foreground only"], curves["background takes part"]
+print("the unit does not matter without the background:", np.ptp(flat) < 1e-9)
+print("with it, the AUROC falls to 0.5:", floored[0] == 0.5)
+
+# %% [markdown]
+# The lower curve joins the upper one on the right, where scores are high. To the left it drops,
+# step by step, as more and more views sink below the floor of 0 and tie. At the end all views have
+# the same score, and the AUROC is 0.5, a guess. The upper curve is flat: whoever leaves the
+# background out gets the same order in any unit. The released code of the paper falls into this
+# trap; the library does not.
+#
+# ## What we have built
+#
+# * A **coupling** scales and shifts one half of the channels by what it sees in the other half; the
+#   soft clamp keeps its scales between 0.15 and 6.69.
+# * Its log-determinant is a sum of log-scales. **Stopped one step early**, the sum is a map.
+# * Squared latents and that map give the **score of a position**, in nats per channel.
+# * The **maximum** over positions finds small defects; the mean does not.
+# * **Noise** in training keeps a flow from making densities as sharp as it can.
+# * The **background** scores 0, which is not low. It must not take part in a maximum.
+#
+# ## Exercises
+
+# %% [markdown] tags=["exercise"]
+# **1. Predict, then run.** A flow has four couplings, and each coupling moves each channel once. By
+# which factor can a number be stretched at most by scales alone? And with a clamp of 0.5? Write
+# down your two predictions first.
+
+# %% tags=["exercise"]
+largest = torch.tensor(1e9)  # a network that wants to stretch without limit
+# --- solution ---
+for clamp in (1.9, 0.5):
+    factor = (4 * soft_clamp(largest, clamp)).exp().item()
+    print(f"clamp {clamp}: at most {factor:.2f}, and exp(4 clamp) is {math.exp(4 * clamp):.2f}")
+
+# %% [markdown] tags=["exercise"]
+# **2. Between max and mean.** Write a rule that takes the mean of the $k$ highest positions of each
+# map. Check it: with $k = 1$ it is the maximum, with $k = 256$ the mean. When would you use
+# $k = 10$?
+
+
+# %% tags=["exercise"]
+def top_mean(nll, k):
+    """(B, V, H, W) -> (B, V): the mean of the k highest scores."""
+    # --- solution ---
+    return nll.flatten(2).topk(k, dim=2).values.mean(dim=2)
+
+
+maps = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+for k, rule in ((1, "max"), (256, "mean")):
+    answer = top_mean(maps, k)
+    right = answer is not None and torch.allclose(answer, score.image_scores(maps, rule=rule))
+    print(f"k = {k} is the {rule}: {right}")
+
+# %% [markdown] tags=["exercise"]
+# **3. Measure in millimetres.** Multiply all features by 10 before they enter a flow that was
+# trained on the old unit, with one more layer in front that divides by 10. By how much does the
+# score of every position change, and is it higher or lower? Predict it from the log-determinant of
+# the new layer, then check.
+
+# %% tags=["exercise"]
+torch.manual_seed(0)
+flow = MultiFlow(6, 4, 4, graph=ViewGraph.empty(1), blocks=2, hidden=8).eval()
+x = torch.randn(2, 1, 6, 4, 4, generator=torch.Generator().manual_seed(0))
+before = score.nll_map(*flow(x))
+# --- solution ---
+z, log_det = flow((10 * x) / 10)
+log_det = log_det - 6 * math.log(10)  # dividing six channels by 10 shrinks each of them
+change = score.nll_map(z, log_det) - before
+print(f"every score rises by {change.mean():.4f}, and log 10 is {math.log(10):.4f}")
+assert torch.allclose(change, torch.full_like(change, math.log(10)), atol=1e-5)
+
+# %% [markdown] tags=["exercise"]
+# **4. A line that noise does not help.** Multi-Flow adds the *same* noise to all channels. In the
+# lesson the line was $x_2 = -x_1$, and the loss with hidden noise stopped at $-0.10$. Predict what
+# happens for $x_2 = x_1$. Then train with `fit_line("hidden", slope)` for both lines and compare
+# the median of the last 30 losses. What does this say about feature maps with 112 channels?
+
+# %% tags=["exercise"]
+slopes = (-1.0, 1.0)
+# --- solution ---
+last = {}
+for slope in slopes:
+    _, losses = fit_line("hidden", slope)
+    last[slope] = np.median(losses[-30:])
+# Noise (n, n) moves a point across the line x2 = -x1, but along the line x2 = x1, which stays as
+# thin as it was. In 112 dimensions one common number thickens a single direction out of 112.
+print("slope -1, the loss stops near -0.10:", abs(last[-1.0] + 0.10) < 0.05)
+print("slope +1, the loss falls below -1:", last[1.0] < -1)
+
+# %% [markdown]
+# ## Further reading
+#
+# * Dinh, Krueger and Bengio, *NICE*, 2014, [arXiv 1410.8516](https://arxiv.org/abs/1410.8516), and
+#   Dinh, Sohl-Dickstein and Bengio, *Density estimation using Real NVP*, 2016,
+#   [arXiv 1605.08803](https://arxiv.org/abs/1605.08803): couplings, without and with a scale.
+# * Rudolph, Wandt and Rosenhahn, *DifferNet*, 2020,
+#   [arXiv 2008.12577](https://arxiv.org/abs/2008.12577): flows on features find defects.
+# * Gudovskiy, Ishizaka and Kozuka, *CFLOW-AD*, 2021,
+#   [arXiv 2107.12571](https://arxiv.org/abs/2107.12571), and Yu and others, *FastFlow*, 2021,
+#   [arXiv 2111.07677](https://arxiv.org/abs/2111.07677): score maps from flows, in two other ways.
+# * Kim and others, *SoftFlow*, 2020, [arXiv 2006.04604](https://arxiv.org/abs/2006.04604): why thin
+#   data needs noise.
+# * Kruse and Rosenhahn, *Multi-Flow*, 2025, [arXiv 2504.03306](https://arxiv.org/abs/2504.03306).
