@@ -15,6 +15,7 @@ LOTS = {
     "grey": (0.20, 0.21, 0.22),
 }
 CODES = ("BX", "CH", "HS", "PS", "QS", "ZW")
+COARSE = 1.0  # factor on the size of defects
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight
 SITES = (
     ("body", "+z", (-19, 19), (-19, 19), 3.0),

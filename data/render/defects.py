@@ -18,10 +18,13 @@ OPERATIONS = {}
 
 
 class Grade:
-    """Draws sizes (mm) and contrasts (0..1) and remembers where in their ranges they lay."""
+    """Draws sizes (mm) and contrasts (0..1) and remembers where in their ranges they lay.
 
-    def __init__(self, rng):
-        self.rng, self.size, self.contrast, self.levels = rng, 0.0, 1.0, []
+    ``coarse`` multiplies all sizes: what drowns in the grain of a casting shows on a polished cap.
+    """
+
+    def __init__(self, rng, coarse=1.0):
+        self.rng, self.coarse, self.size, self.contrast, self.levels = rng, coarse, 0.0, 1.0, []
 
     def draw(self, low, high):
         level = self.rng.random()
@@ -29,7 +32,7 @@ class Grade:
         return low * (high / low) ** level
 
     def size_mm(self, low, high):
-        self.size = self.draw(low, high)
+        self.size = self.coarse * self.draw(low, high)
         return self.size
 
     def contrast_of(self, low, high):
@@ -83,7 +86,7 @@ def mark(piece, side, weight, colour=None, roughness=None, relief=None):
 def tone(piece, rng, lighter):
     """A colour (3,) lighter or darker than the piece's own, for worn or soiled places."""
     own = piece.skin.colour.mean((0, 1))
-    return 0.45 * own + 0.55 * np.array([0.75, 0.75, 0.72]) if lighter else 0.15 * own
+    return 0.3 * own + 0.7 * np.array([0.75, 0.75, 0.72]) if lighter else 0.15 * own
 
 
 @operation("HS")
@@ -91,12 +94,12 @@ def scratch(pieces, category, grade):
     """A groove: slightly bent, lighter and rougher than its surroundings."""
     rng = grade.rng
     piece, side, a, b, _ = pick_site(pieces, category, rng)
-    length, strength = grade.size_mm(2.5, 14.0), grade.contrast_of(0.2, 0.9)
+    length, strength = grade.size_mm(6.0, 18.0), grade.contrast_of(0.7, 1.0)
     angle, bend = rng.uniform(0, np.pi), rng.normal() * 0.15
     steps = np.linspace(-0.5, 0.5, 7) * length
     along = np.stack([steps, bend * length * (steps / length) ** 2], 1)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    weight = strokes(piece.skin, [(along @ turn + (a, b), rng.uniform(0.22, 0.42), strength)])
+    weight = strokes(piece.skin, [(along @ turn + (a, b), rng.uniform(0.6, 1.0), strength)])
     return swap(pieces, mark(piece, side, weight, tone(piece, rng, True), 0.6, -0.08))
 
 
@@ -105,7 +108,7 @@ def abrasion(pieces, category, grade):
     """A rubbed patch: many fine parallel marks that take the gloss away."""
     rng = grade.rng
     piece, side, a, b, _ = pick_site(pieces, category, rng)
-    radius, strength = grade.size_mm(1.2, 5.0), grade.contrast_of(0.15, 0.7)
+    radius, strength = grade.size_mm(1.8, 5.5), grade.contrast_of(0.3, 0.9)
     angle = rng.uniform(0, np.pi)
     along = np.array([np.cos(angle), np.sin(angle)])
     marks = []
@@ -140,8 +143,8 @@ def pit(pieces, category, grade):
     """A small hole with an uneven rim, as left by a gas bubble."""
     rng = grade.rng
     piece, side, _, _, point = pick_site(pieces, category, rng)
-    radius = grade.size_mm(0.4, 1.5)
-    depth = grade.contrast_of(0.35, 0.9)
+    radius = grade.size_mm(1.35, 2.8)
+    depth = grade.contrast_of(0.6, 1.0)
     hollow = stone(radius, rng, 40)
     at = point + np.array(AXES[side][2]) * radius * (1 - 1.4 * depth)
     return swap(pieces, replace(piece, solid=piece.solid - hollow.translate(tuple(at))))
@@ -176,7 +179,7 @@ def missing(pieces, category, grade):
     """A loose piece that is absent, or of which a part has broken off."""
     rng = grade.rng
     piece = named(pieces, str(rng.choice(category.LOOSE)))
-    share = grade.size_mm(0.12, 1.3)
+    share = grade.draw(0.7, 1.8)
     low, high = np.array(piece.solid.bounding_box()).reshape(2, 3)
     grade.size = float(min(share, 1.0) * np.max((high - low)[:2]))
     if share >= 0.9:
@@ -193,7 +196,7 @@ def foreign(pieces, category, grade):
     """Something that does not belong there: a splinter, a bead or a fibre lying on the part."""
     rng = grade.rng
     piece, side, _, _, point = pick_site(pieces, category, rng)
-    radius = grade.size_mm(0.35, 1.7)
+    radius = grade.size_mm(0.55, 2.0)
     kind = rng.integers(3)
     if kind == 0:
         solid = stone(radius, rng, 14, 0.6)
@@ -228,7 +231,7 @@ def deformation(pieces, category, grade):
     piece, side, a, b, point = pick_site(pieces, category, rng)
     if rng.random() < 0.5:
         point = edge_point(piece, side, a, b, rng.uniform(0, 2 * np.pi))
-    wide, push = rng.uniform(2.5, 5.0), grade.size_mm(0.35, 2.0)
+    wide, push = rng.uniform(2.0, 4.5), grade.size_mm(1.6, 3.8)
     sign = -1 if rng.random() < 0.7 else 1
     shift = sign * push * np.array(AXES[side][2])
 

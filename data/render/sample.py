@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from defects import OPERATIONS, Grade
 from scene import CAMERAS, Studio
-from truth import FEWEST, differs
+from truth import FEWEST, changed_skins, differs
 
 CATEGORIES = ("screw_block", "control_knob", "cast_flange")
 TRAIN, TEST, DEFECTIVE = 64, 32, 48  # samples in a category
@@ -51,10 +51,11 @@ def build(sample):
         return sample
     sample.twin, attempt = sample.studio, 0
     while not sample.masks:  # again, until a camera sees the defect
-        sample.grade = Grade(np.random.default_rng([sample.seed, attempt]))
+        sample.grade = Grade(np.random.default_rng([sample.seed, attempt]), category.COARSE)
         sample.studio = Studio(OPERATIONS[sample.code](pieces, category, sample.grade), rig)
-        masks = {number: differs(sample.studio, sample.twin, number) for number in CAMERAS}
-        sample.masks = {number: mask for number, mask in masks.items() if mask.sum() >= FEWEST}
+        texels = changed_skins(sample.studio, sample.twin)
+        masks = {k: differs(sample.studio, sample.twin, texels, k) for k in CAMERAS}
+        sample.masks = {k: mask for k, mask in masks.items() if mask.sum() >= FEWEST}
         attempt += 1
     return sample
 

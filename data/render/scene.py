@@ -8,6 +8,7 @@ degrees.
 import os
 import tempfile
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import mitsuba as mi
 import numpy as np
@@ -142,7 +143,7 @@ class Studio:
 
     def __init__(self, pieces, rig):
         self.pieces, self.rig = list(pieces), rig
-        self.atlases = [layers(piece.skin) for piece in self.pieces]
+        self.measured = {}  # what ``measure`` found: both the filter and the masks ask for it
         warm = np.array([1 + 0.06 * rig.warmth, 1.0, 1 - 0.08 * rig.warmth])
         at = mi.ScalarTransform4f()
         world = {
@@ -178,6 +179,11 @@ class Studio:
                 }
             self.scene = mi.load_dict(world)
 
+    @cached_property
+    def atlases(self):
+        """What the filter needs to know about the skins."""
+        return [layers(piece.skin) for piece in self.pieces]
+
     def photograph(self, number, seed, samples=9):
         """The picture of camera 1..5: (SIZE, SIZE, 3) bytes, sRGB."""
         sensor = mi.load_dict(camera(number, self.rig, samples))
@@ -194,6 +200,8 @@ class Studio:
             dict of depth (mm), normal (3), uv (2): arrays (SIZE, SIZE, ...), and piece: index into
             ``self.pieces``, -1 for what is not the part.
         """
+        if (number, seed) in self.measured:
+            return self.measured[number, seed]
         description = camera(number, self.rig, 1)
         description["film"]["rfilter"] = {"type": "box"}
         integrator = mi.load_dict({"type": "aov", "aovs": "d:depth,n:sh_normal,t:uv"})
@@ -202,12 +210,13 @@ class Studio:
         )
         raw = np.array(raw)
         label = np.floor(raw[..., 4])
-        return {
+        self.measured[number, seed] = {
             "depth": raw[..., 0],
             "normal": raw[..., 1:4],
             "uv": raw[..., 4:6] - np.stack([label, 0 * label], -1),
             "piece": label.astype(int) - 1,
         }
+        return self.measured[number, seed]
 
 
 def develop(linear):

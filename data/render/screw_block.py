@@ -15,7 +15,8 @@ LOTS = {
     "blue": (0.03, 0.10, 0.36),
     "beige": (0.55, 0.47, 0.33),
 }
-CODES = ("AK", "HS", "PS", "QS", "YW", "ZW")
+CODES = ("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW")
+COARSE = 1.0  # factor on the size of defects
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight
 SITES = (
     ("body", "+z", (-19, 19), (-12, 12), 3.0),

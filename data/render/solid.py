@@ -7,6 +7,7 @@ shapes that all three categories need, and turns a solid into vertices, normals 
 import numpy as np
 from manifold3d import CrossSection, JoinType, Manifold
 from scipy import sparse
+from skin import AXES
 
 SEGMENTS = 48  # corners of a full circle
 
@@ -99,8 +100,6 @@ def surface_point(solid, direction, a, b, centre):
     Returns:
         The point (3,) in mm, or None where a ray along the direction misses the solid.
     """
-    from skin import AXES
-
     right, up, out = (np.array(v, float) for v in AXES[direction])
     start = np.asarray(centre) + a * right + b * up + 500 * out
     hits = solid.ray_cast(tuple(start), tuple(start - 1000 * out))

@@ -17,14 +17,21 @@ def changed_texels(skin, twin):
     return colour | roughness | slope
 
 
-def differs(studio, twin, number):
-    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees the difference."""
-    texels = {}
-    others = {piece.name: piece for piece in twin.pieces}
-    for piece in studio.pieces:
-        other = others.get(piece.name)
-        if other is not None and other.skin is not piece.skin:
-            texels[piece.name] = changed_texels(piece.skin, other.skin)
+def changed_skins(studio, twin):
+    """The pieces that were painted differently: a dict of name -> changed texels."""
+    others = {piece.name: piece.skin for piece in twin.pieces}
+    return {
+        piece.name: changed_texels(piece.skin, others[piece.name])
+        for piece in studio.pieces
+        if piece.name in others and others[piece.name] is not piece.skin
+    }
+
+
+def differs(studio, twin, texels, number):
+    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees the difference.
+
+    ``texels`` are those of ``changed_skins(studio, twin)``.
+    """
     names = sorted({piece.name for piece in [*studio.pieces, *twin.pieces]})
     votes = 0
     for seed in range(RAYS):
