@@ -631,11 +631,8 @@ class FlowExplorer(widgets.VBox):
         ax = figure.subplots()
         angle = torch.atan2(self.noise[:, 1], self.noise[:, 0])
         ax.scatter(*self.points().T, c=angle, cmap=WHEEL, s=5)
-        ax.set(
-            xlim=(-3.5, 3.5),
-            ylim=(-3.5, 3.5),
-            title=f"{self.undone.value} of {BLOCKS} blocks undone",
-        )
+        title = f"{self.undone.value} of {BLOCKS} blocks undone"
+        ax.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), title=title)
         return figure
 
     def redraw(self, _change=None):
@@ -644,8 +641,12 @@ class FlowExplorer(widgets.VBox):
         self.figure().savefig(png, format="png", dpi=80)
         self.picture.value = png.getvalue()
 
+    def state(self):
+        """What the sliders say, as plain numbers."""
+        return {"temperature": round(self.temperature.value, 1), "undone": self.undone.value}
+
     def __repr__(self):
-        return f"FlowExplorer(temperature={self.temperature.value:.1f}, undone={self.undone.value})"
+        return f"FlowExplorer({self.state()})"
 
     def _repr_mimebundle_(self, **kwargs):  # where nothing runs, show the picture alone
         png = base64.b64encode(self.picture.value).decode()
