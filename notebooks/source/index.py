@@ -38,7 +38,7 @@ else:
 #   real thing afterwards.
 # * **Two versions.** A first version has its own name, such as `CouplingV1`. What bears a name of
 #   the library `mfkit` is the same code as in the library, and a test compares the two.
-# * **Checks in the text.** A cell that prints `True` has just tested a claim of the paragraph above.
+# * **Checks in the text.** A cell that prints `True` has just tested a claim of the text above it.
 # * **Two speeds.** The stored outputs come from a fast setting (`MFKIT_FAST=1`), with fewer samples
 #   and steps. Without it the cells do the same with more of both.
 # * **Shapes.** B samples, V views, C channels, H and W positions: a tensor of features is always
