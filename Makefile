@@ -1,10 +1,11 @@
-# make demo | test | lab | lint. Everything goes into .venv; nothing outside this folder is touched.
+# make demo | test | lab | notebooks | lint. Everything goes into .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
 CATEGORY ?= screw_block
 RUN = .venv/bin/python -m mfkit run --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
+NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 
-.PHONY: demo test lab lint
+.PHONY: demo test lab notebooks lint
 
 demo: .venv/mfkit
 	$(RUN) --graph wheel --out runs/demo/$(CATEGORY)/wheel
@@ -18,9 +19,14 @@ test: .venv/mfkit-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest
+	MFKIT_FAST=1 .venv/bin/python -m pytest -o addopts=-ra $(NBVAL) notebooks/*.ipynb notebooks/solutions/*.ipynb
 
 lab: .venv/mfkit-course
 	.venv/bin/jupyter lab notebooks
+
+# Writes the notebooks and their outputs from notebooks/source, in the fast setting.
+notebooks: .venv/mfkit-test
+	.venv/bin/python notebooks/build.py
 
 lint: .venv/mfkit-test
 	.venv/bin/ruff check --fix .
