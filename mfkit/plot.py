@@ -39,7 +39,10 @@ def save(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
 
 
 def view_graph(graph: ViewGraph, ax: Axes | None = None) -> Axes:
-    """Draw the cameras around the object, view 0 above it, and an arrow for every message.
+    """Draw the cameras around the object, and an arrow for every message.
+
+    View 0 lies in the middle, as a camera above the object, if it is joined to all others or to
+    none; else it is one of the circle.
 
     Arguments:
         graph: which view hears which.
@@ -49,13 +52,14 @@ def view_graph(graph: ViewGraph, ax: Axes | None = None) -> Axes:
         the axes.
     """
     ax = Figure(figsize=(3.4, 3.4)).subplots() if ax is None else ax
-    turns = np.arange(graph.views - 1) / max(1, graph.views - 1)
-    places = [(0.0, 0.0)] + [(np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)) for turn in turns]
+    hub = set(graph.neighbours[0]) in (set(), set(range(1, graph.views)))
+    turns = 2 * np.pi * np.arange(graph.views - hub) / max(1, graph.views - hub)
+    places = [(0.0, 0.0)] * hub + [(np.sin(turn), np.cos(turn)) for turn in turns]
     mutual = {(j, i) for j, i in graph.edges if (i, j) in graph.edges}
     for j, i in graph.edges:
         if (j, i) in mutual and j > i:
             continue
-        through_hub = np.allclose(np.add(places[j], places[i]), 0) and 0 not in (i, j)
+        through_hub = hub and np.allclose(np.add(places[j], places[i]), 0) and 0 not in (i, j)
         ax.add_patch(
             FancyArrowPatch(
                 places[j],
