@@ -73,7 +73,11 @@ def render(root, category):
             layout.write(files[camera].with_suffix(".png"), content)
         for camera, path in files.items():
             content = layout.encode(
-                picture(sample, camera), format="JPEG", quality=QUALITY, optimize=True
+                picture(sample, camera),
+                format="JPEG",
+                quality=QUALITY,
+                optimize=True,
+                progressive=True,
             )
             layout.write(path, content)
         rows[key] = describe(sample)

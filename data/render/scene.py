@@ -197,14 +197,16 @@ class Studio:
         """Buffers of camera 1..5, one ray a pixel.
 
         Returns:
-            dict of depth (mm), normal (3), uv (2): arrays (SIZE, SIZE, ...), and piece: index into
-            ``self.pieces``, -1 for what is not the part.
+            dict of depth (mm), normal (3), uv (2), face (3): arrays (SIZE, SIZE, ...), and piece:
+            index into ``self.pieces``, -1 for what is not the part. ``normal`` is that of the
+            shading, which Mitsuba gives in another frame where a surface has relief; ``face`` is
+            that of the triangle, with which shapes are compared.
         """
         if (number, seed) in self.measured:
             return self.measured[number, seed]
         description = camera(number, self.rig, 1)
         description["film"]["rfilter"] = {"type": "box"}
-        integrator = mi.load_dict({"type": "aov", "aovs": "d:depth,n:sh_normal,t:uv"})
+        integrator = mi.load_dict({"type": "aov", "aovs": "d:depth,n:sh_normal,t:uv,f:geo_normal"})
         raw = mi.render(
             self.scene, sensor=mi.load_dict(description), integrator=integrator, seed=seed
         )
@@ -213,6 +215,7 @@ class Studio:
         self.measured[number, seed] = {
             "depth": raw[..., 0],
             "normal": raw[..., 1:4],
+            "face": raw[..., 6:9],
             "uv": raw[..., 4:6] - np.stack([label, 0 * label], -1),
             "piece": label.astype(int) - 1,
         }

@@ -2,10 +2,12 @@
 
 import numpy as np
 from denoise import look_up
+from scipy import ndimage
 
 DEPTH, TURN = 0.06, np.cos(np.radians(7))  # mm, cosine of degrees between normals
 COLOUR, ROUGHNESS, SLOPE = 0.02, 0.05, 0.06  # linear RGB, 0..1, mm per mm
 RAYS, VOTES = 4, 2  # rays a pixel, and how many of them must differ
+SPECK = 6  # pixels; smaller islands of a mask are dropped
 FEWEST = 10  # pixels; a view with fewer does not show the defect
 
 
@@ -43,12 +45,20 @@ def differs(studio, twin, texels, number):
         part = (label[0] >= 0) | (label[1] >= 0)
         unlike = label[0] != label[1]
         unlike |= np.abs(here["depth"] - there["depth"]) > DEPTH
-        unlike |= (here["normal"] * there["normal"]).sum(-1) < TURN
+        unlike |= (here["face"] * there["face"]).sum(-1) < TURN
         for name, map_ in texels.items():
             on = label[0] == names.index(name)
             unlike |= on & look_up(map_, here["uv"])
         votes = votes + (part & unlike)
-    return votes >= VOTES
+    return without_specks(votes >= VOTES)
+
+
+def without_specks(mask):
+    """The mask without its smallest islands: edges that the two meshes cut a little differently."""
+    islands, _ = ndimage.label(mask, np.ones((3, 3)))
+    large = np.bincount(islands.ravel()) >= SPECK
+    large[0] = False
+    return large[islands]
 
 
 def object_mask(studio, number):
