@@ -190,16 +190,19 @@ def bare(stored: NotebookNode) -> NotebookNode:
     return stored
 
 
-def renew_text(made: NotebookNode, path: Path) -> None:
-    """Take over the outputs of the stored notebook, if its code is the same."""
+def renew_text(made: NotebookNode, path: Path) -> bool:
+    """Take over the outputs of the stored notebook; False if there is none with the same code."""
+    if not path.exists():
+        return False
     code, old = (
         [cell for cell in book.cells if cell.cell_type == "code"]
         for book in (made, nbformat.read(path, 4))
     )
     if [cell.source for cell in code] != [cell.source for cell in old]:
-        sys.exit(f"{path.name}: its code has changed; run it")
+        return False
     for cell, before in zip(code, old, strict=True):
         cell.update(outputs=before.outputs, execution_count=before.execution_count)
+    return True
 
 
 def readme() -> str | None:
@@ -233,9 +236,10 @@ def main() -> None:
     for path, made in everything(chosen).items():
         start = time.perf_counter()
         path.parent.mkdir(exist_ok=True)
-        if arguments.text:
-            renew_text(made, path)
-        else:
+        if arguments.text and not renew_text(made, path):
+            print(f"{path.relative_to(HERE)}: its code has changed, run it", flush=True)
+            continue
+        if not arguments.text:
             run(made, path.parent)
         nbformat.write(made, path)
         print(f"{path.relative_to(HERE)}: {time.perf_counter() - start:.1f} s", flush=True)
