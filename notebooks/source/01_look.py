@@ -516,7 +516,7 @@ print(
 # picture, where the zeros around it disturb the features. Nobody told the program what damage is.
 # It has only seen sound objects, and it noticed that this place does not look like them.
 #
-# So are we done? Let us try the missing screw, the largest defect of the category.
+# So are we done? Let us try the missing screw, one of the largest defects.
 
 # %%
 maps = show_distance(by_name["QS 0001"])
@@ -525,7 +525,7 @@ broken = distance(features([by_name["PS 0005"]])).max()
 print("less striking than the broken edge:", bool(maps.max() < broken))
 
 # %% [markdown]
-# The hole where the screw should be covers about a thousand pixels in each picture, and all five
+# The hole where the screw should be covers hundreds of pixels in each picture, and all five
 # cameras see it. Yet the maps hardly show it. The largest distances are smaller than those of the
 # little broken edge, and some of them lie elsewhere.
 #
