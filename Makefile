@@ -35,9 +35,11 @@ lint: .venv/mfkit-test
 # One stamp for each set of packages; a changed pyproject.toml installs again.
 .venv/mfkit: EXTRAS =
 .venv/mfkit-course: EXTRAS = [course]
+.venv/mfkit-course: HOLDS = .venv/mfkit
 .venv/mfkit-test: EXTRAS = [test,render]
+.venv/mfkit-test: HOLDS = .venv/mfkit .venv/mfkit-course
 .venv/mfkit .venv/mfkit-course .venv/mfkit-test: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...')"
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRAS)'
-	touch $@
+	touch $@ $(HOLDS)
