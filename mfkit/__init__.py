@@ -8,17 +8,19 @@ Shapes are written in one vocabulary everywhere:
 Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V, H, W), image scores
 (B, V), sample scores (B,). Likelihoods are in nats, scores in nats per channel.
 
-Read the files in the order of the method: views, messages, flow, score; then data, features, train,
-run. `metrics` compares scores with labels, `probe` asks a trained flow questions, `plot` draws.
+Read the files in the order of the method: views, messages, coupling, flow, score; then data,
+features, train, evaluation, results, run. `metrics` compares scores with labels, `probe` asks a
+trained flow questions, `plot` draws.
 """
 
+from mfkit.coupling import CrossViewCoupling, ViewPermutation
 from mfkit.data import Category, Sample, categories, read_category
+from mfkit.evaluation import evaluate
 from mfkit.features import FeatureStore, load_backbone
 from mfkit.files import InputError
-from mfkit.flow import CrossViewCoupling, MultiFlow, ViewPermutation
+from mfkit.flow import MultiFlow
 from mfkit.messages import CrossViewNet
 from mfkit.metrics import PixelMetrics, auroc
-from mfkit.run import evaluate
 from mfkit.score import image_scores, nll_map, pixel_map, sample_scores
 from mfkit.train import Training, load_flow, save_flow
 from mfkit.views import ViewGraph

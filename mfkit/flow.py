@@ -1,134 +1,18 @@
-"""One normalizing flow over the features of all views, with a log-determinant for every position.
-
-Outside, tensors are (B, V, C, H, W). Inside, FrEIA sees (B, C, V, H, W), so that axis 1 is what
-FrEIA thinks it is: the channels.
-"""
+"""One normalizing flow over the features of all views; its log-determinant is a map."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from FrEIA.framework import SequenceINN
-from FrEIA.modules import InvertibleModule
 from torch import Tensor, nn
 
-from mfkit.messages import CrossViewNet
+from mfkit.coupling import CrossViewCoupling, MapModule, ViewPermutation
 from mfkit.views import ViewGraph
 
 __all__ = ["NOISES", "CrossViewCoupling", "MapModule", "MultiFlow", "ViewPermutation"]
 
 NOISE_SCALE = 20.0  # the st-networks see 20 n, so that a faint noise map is a strong signal
-
-
-class MapModule(InvertibleModule):
-    """An invertible module over (B, C, V, H, W) whose log-determinant is a map (B, V, H, W).
-
-    FrEIA's own modules sum the log-determinant over the sample, which says that something is
-    unlikely but not where. What goes into a `MultiFlow` therefore derives from this class.
-    """
-
-    def output_dims(self, input_dims):
-        """Shapes do not change."""
-        return input_dims
-
-
-class ViewPermutation(MapModule):
-    """A fixed random permutation of the channels, a different one for each view.
-
-    New channel c of view v is old channel `permutation[v, c]`.
-
-    Arguments:
-        dims_in: [(C, V, H, W)].
-        seed: of the permutations; the global random state is left alone.
-    """
-
-    def __init__(self, dims_in, dims_c=None, *, seed: int):
-        super().__init__(dims_in, dims_c)
-        channels, views = dims_in[0][:2]
-        generator = torch.Generator().manual_seed(seed)
-        order = [torch.randperm(channels, generator=generator) for _ in range(views)]
-        self.register_buffer("permutation", torch.stack(order))
-
-    def forward(self, x_or_z, c=None, rev=False, jac=True):
-        """See `CrossViewCoupling.forward`; the log-determinant is 0."""
-        (x,) = x_or_z
-        order = self.permutation.argsort(1) if rev else self.permutation
-        views = torch.arange(len(order), device=x.device)
-        return (x[:, order.T, views],), x.new_zeros(x.shape[0], *x.shape[2:])
-
-
-class CrossViewCoupling(MapModule):
-    """Two-sided affine coupling over all views at once.
-
-    The channels are split into x1 (the first C // 2) and x2 (the rest). With the soft clamp
-    `ls(s) = clamp * 0.636 * atan(s / clamp)`:
-
-        s, t = net2(x2);  z1 = exp(ls(s)) * x1 + t
-        s, t = net1(z1);  z2 = exp(ls(s)) * x2 + t
-
-    Each half is moved by numbers that depend only on the other half, of all views. So the Jacobian
-    is triangular however the views talk to each other, and its log-determinant is the sum of the
-    log-scales. Summed over the channels alone it stays a map: what each view and position adds.
-
-    Arguments:
-        dims_in: [(C, V, H, W)].
-        dims_c: [(N, V, H, W)] of a condition that both networks see, or nothing.
-        graph, hidden, kernel_size, message: see `CrossViewNet`.
-        clamp: the log-scale of one half stays below this number (0.636 is about 2 / pi).
-
-    Source: arXiv 2504.03306. FrEIA's blocks clamp with `atan(s)`, without the division.
-    """
-
-    def __init__(
-        self,
-        dims_in,
-        dims_c=None,
-        *,
-        graph: ViewGraph,
-        hidden: int = 64,
-        kernel_size: int = 3,
-        clamp: float = 1.9,
-        message: str = "conv",
-    ):
-        super().__init__(dims_in, dims_c)
-        channels = dims_in[0][0]
-        condition = sum(dims[0] for dims in self.dims_c)
-        self.clamp = clamp
-        self.split = [channels // 2, channels - channels // 2]
-        first, second = self.split
-        self.net1 = CrossViewNet(first + condition, 2 * second, graph, hidden, kernel_size, message)
-        self.net2 = CrossViewNet(second + condition, 2 * first, graph, hidden, kernel_size, message)
-
-    def forward(self, x_or_z, c=None, rev=False, jac=True):
-        """Map x to z, or back.
-
-        Arguments:
-            x_or_z: tuple of one tensor (B, C, V, H, W).
-            c: list of one condition (B, N, V, H, W), or nothing.
-            rev: go back.
-            jac: kept for FrEIA; the log-determinant costs nothing here.
-
-        Returns:
-            tuple of one tensor (B, C, V, H, W), and the log-determinant (B, V, H, W) in nats of the
-            direction that was asked for.
-        """
-        one, two = x_or_z[0].split(self.split, dim=1)
-        if rev:
-            two, log_det1 = self._move(two, self.net1, one, c, rev)
-            one, log_det2 = self._move(one, self.net2, two, c, rev)
-        else:
-            one, log_det2 = self._move(one, self.net2, two, c, rev)
-            two, log_det1 = self._move(two, self.net1, one, c, rev)
-        return (torch.cat([one, two], dim=1),), log_det1 + log_det2
-
-    def _move(self, moved: Tensor, net: CrossViewNet, seen: Tensor, c, rev: bool):
-        """Scale and shift one half by what `net` makes of the other half."""
-        seen = torch.cat([seen, *(c or [])], dim=1)
-        s, t = net(seen.transpose(1, 2)).transpose(1, 2).to(moved.dtype).chunk(2, dim=1)
-        log_scale = self.clamp * 0.636 * torch.atan(s / self.clamp)
-        if rev:
-            return (moved - t) * torch.exp(-log_scale), -log_scale.sum(1)
-        return moved * torch.exp(log_scale) + t, log_scale.sum(1)
 
 
 def _simplenet(shape, generator):
@@ -152,6 +36,10 @@ class MultiFlow(nn.Module):
 
     In training, one noise map n of shape (1, H, W) a sample is added to all channels of all views,
     and the couplings are told 20 n; when scoring, n is 0.
+
+    A view may be absent. It sends no message, the means of its neighbours run over the views that
+    are left, and its latents and log-determinants are 0: what remains is the exact likelihood of
+    the views that are present.
 
     Arguments:
         channels, height, width: C, H, W of a feature map.
@@ -217,6 +105,7 @@ class MultiFlow(nn.Module):
             "graph": {
                 "neighbours": [list(heard) for heard in graph.neighbours],
                 "weight": graph.weight,
+                "shuffle": graph.shuffle,
             },
             "blocks": blocks,
             "hidden": hidden,
@@ -229,8 +118,8 @@ class MultiFlow(nn.Module):
         dims = (channels, graph.views, height, width)
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if NOISES[noise] else {}
         self.inn = SequenceINN(*dims)
-        for block, kernel_size in enumerate(kernel_sizes):
-            self.inn.append(ViewPermutation, seed=1000 * seed + block)
+        for block, kernel_size in enumerate(kernel_sizes, 1000 * seed):
+            self.inn.append(ViewPermutation, seed=block)
             self.inn.append(
                 CrossViewCoupling,
                 **condition,
@@ -239,6 +128,7 @@ class MultiFlow(nn.Module):
                 kernel_size=kernel_size,
                 clamp=clamp,
                 message=message,
+                seed=block,
             )
 
     @classmethod
@@ -252,46 +142,67 @@ class MultiFlow(nn.Module):
         draw = NOISES[self.noise]
         return draw(shape, generator) if draw else torch.zeros(shape)
 
-    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        x: Tensor,
+        noise: Tensor | None = None,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> tuple[Tensor, Tensor]:
         """Features to latents.
 
         Arguments:
-            x: (B, V, C, H, W).
+            x: (B, V, C, H, W); what it holds for an absent view does not matter.
             noise: n of shape (B, 1, H, W). None draws one in training mode and is 0 in evaluation
                 mode.
+            present: (B, V) of bool, at least one view a sample; None: all are.
+            muted: edges (sender, receiver) of the graph that carry no message.
 
         Returns:
-            z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats.
+            z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
-        noise = self._noise(x, noise)
-        z, log_det = self._pass(x + noise.unsqueeze(1), noise)
-        return z, log_det
+        noise, heard = self._noise(x, noise), self._heard(present, muted)
+        x = _shown(x + noise.unsqueeze(1), present)
+        for z, log_det in self._steps(x, noise, heard):  # noqa: B007
+            pass
+        return _shown(z, present), _shown(log_det, present)
 
-    def inverse(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
+    def inverse(
+        self,
+        z: Tensor,
+        noise: Tensor | None = None,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> Tensor:
         """Latents to features, the noise taken off again: `inverse(flow(x, n)[0], n)` is x.
 
         Arguments:
             z: (B, V, C, H, W).
             noise: the n that `forward` was given; None is 0.
+            present, muted: as in `forward`.
 
         Returns:
-            x (B, V, C, H, W).
+            x (B, V, C, H, W); 0 in absent views.
         """
-        noise = self._zeros(z) if noise is None else noise
-        x, _ = self._pass(z, noise, rev=True)
-        return x - noise.unsqueeze(1)
+        noise = self._zeros(z) if noise is None else self._noise(z, noise)
+        heard = self._heard(present, muted)
+        for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
+            pass
+        return _shown(x - noise.unsqueeze(1), present)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Exact joint log-density of all views of a sample, at n = 0.
+    def log_prob(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Exact joint log-density of the views of a sample that are present, at n = 0.
 
         Arguments:
             x: (B, V, C, H, W).
+            present: (B, V) of bool; None: all are.
 
         Returns:
-            (B,) in nats, with the constant -1/2 log(2 pi) of every dimension.
+            (B,) in nats, with the constant -1/2 log(2 pi) of every dimension of a present view.
         """
-        z, log_det = self(x, self._zeros(x))
-        constant = 0.5 * math.log(2 * math.pi) * z[0].numel()
+        z, log_det = self(x, self._zeros(x), present)
+        views = self.graph.views if present is None else present.sum(1)
+        constant = 0.5 * math.log(2 * math.pi) * z[0, 0].numel() * views
         return log_det.flatten(1).sum(1) - 0.5 * z.square().flatten(1).sum(1) - constant
 
     @torch.no_grad()
@@ -312,30 +223,32 @@ class MultiFlow(nn.Module):
         z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype)
         return self.inverse(temperature * z.to(like.device))
 
-    def trace(self, x: Tensor) -> list[Tensor]:
+    def trace(
+        self,
+        x: Tensor,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> list[Tensor]:
         """Latents after each of the K blocks, at n = 0; the last entry is z.
 
         Arguments:
             x: (B, V, C, H, W).
+            present, muted: as in `forward`.
 
         Returns:
             K tensors (B, V, C, H, W).
         """
-        steps = []
-        hooks = [
-            module.register_forward_hook(lambda _m, _x, out: steps.append(out[0][0]))
-            for module in self.inn
-            if isinstance(module, CrossViewCoupling)
-        ]
-        try:
-            self(x, self._zeros(x))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return [step.transpose(1, 2) for step in steps]
+        heard = self._heard(present, muted)
+        steps = self._steps(_shown(x, present), self._zeros(x), heard)
+        return [_shown(z, present) for z, _ in steps][1::2]  # a block is permutation and coupling
 
-    def _pass(self, x: Tensor, noise: Tensor, rev: bool = False) -> tuple[Tensor, Tensor]:
-        """Run FrEIA's sequence in one direction on (B, V, C, H, W)."""
+    def _steps(
+        self, x: Tensor, noise: Tensor, heard: Tensor | None, rev: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Latents and log-determinant so far after each module, in one direction.
+
+        FrEIA's own loop hands every module one condition and keeps the steps to itself.
+        """
         if x.shape[1:] != self.shape:
             raise ValueError(
                 f"'x' should be (B, V, C, H, W) = (B, {', '.join(map(str, self.shape))}), "
@@ -344,13 +257,42 @@ class MultiFlow(nn.Module):
         for module in self.inn:
             if not isinstance(module, MapModule):
                 raise TypeError(
-                    f"{type(module).__name__} does not derive from mfkit.flow.MapModule: its "
+                    f"{type(module).__name__} does not derive from mfkit.coupling.MapModule: its "
                     "log-determinant would be added to every position of a map; derive from "
                     "MapModule and return (B, V, H, W)"
                 )
         told = NOISE_SCALE * noise.unsqueeze(2).expand(-1, -1, self.graph.views, -1, -1)
-        y, log_det = self.inn(x.transpose(1, 2), c=[told], rev=rev)
-        return y.transpose(1, 2), log_det
+        conditions = [told] if NOISES[self.noise] else []
+        if heard is not None:
+            conditions.append(heard.to(x.device))
+        y, log_det = x.transpose(1, 2), 0.0
+        for module in reversed(list(self.inn)) if rev else self.inn:
+            (y,), step = module((y,), c=conditions, rev=rev)
+            log_det = log_det + step
+            yield y.transpose(1, 2), log_det
+
+    def _heard(self, present: Tensor | None, muted: Sequence[tuple[int, int]]) -> Tensor | None:
+        """Which messages arrive, as `ViewGraph.weights` takes it; None: all of them."""
+        if present is None and not muted:
+            return None
+        views = self.graph.views
+        edges = ViewGraph.complete(views).edges if self.graph.shuffle else self.graph.edges
+        unknown = [edge for edge in muted if edge not in edges]
+        if unknown:
+            raise ValueError(
+                f"'muted' should hold edges (sender, receiver) of the graph, {edges}, got {unknown}"
+            )
+        heard = torch.ones(views, views, dtype=torch.bool)
+        for sender, receiver in muted:
+            heard[receiver, sender] = False
+        if present is None:
+            return heard
+        if present.shape[1:] != (views,) or present.dtype != torch.bool or not present.any(1).all():
+            raise ValueError(
+                f"'present' should be (B, {views}) of bool with at least one view a sample, "
+                f"got {tuple(present.shape)} of {present.dtype}"
+            )
+        return heard.to(present.device) & present.unsqueeze(1)
 
     def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if noise is None:
@@ -370,3 +312,10 @@ class MultiFlow(nn.Module):
             f"V={views}, C={channels}, H={height}, W={width}, blocks={len(self.inn) // 2}, "
             f"noise={self.noise!r},\n{self.graph}"
         )
+
+
+def _shown(x: Tensor, present: Tensor | None) -> Tensor:
+    """(B, V, ...) with zeros in absent views, whatever they held."""
+    if present is None:
+        return x
+    return x.masked_fill(~present.to(x.device).reshape(*present.shape, *[1] * (x.ndim - 2)), 0)

@@ -119,13 +119,24 @@ class CrossViewNet(nn.Module):
         self.messages = nn.ModuleDict({f"{j}to{i}": kind(hidden) for j, i in graph.edges})
         self.gamma = nn.Parameter(torch.zeros(graph.views))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, V, in_channels, H, W) -> (B, V, out_channels, H, W)."""
+    def forward(self, x: Tensor, heard: Tensor | None = None) -> Tensor:
+        """Scale and shift of all views.
+
+        Arguments:
+            x: (B, V, in_channels, H, W).
+            heard: see `ViewGraph.weights`; None: every message arrives.
+
+        Returns:
+            (B, V, out_channels, H, W).
+        """
+        weights = self.graph.weights(heard).to(x)[..., None, None, None]  # (B, 1, 1, 1) for an edge
         hidden = [self.encode[i](x[:, i]).relu() for i in range(self.graph.views)]
         outputs = []
-        for i, heard in enumerate(self.graph.neighbours):
-            weight = self.graph.weight_into(i)
-            told = [weight * self.messages[f"{j}to{i}"](hidden[i], hidden[j]) for j in heard]
+        for i, neighbours in enumerate(self.graph.neighbours):
+            told = [
+                weights[..., i, j, :, :, :] * self.messages[f"{j}to{i}"](hidden[i], hidden[j])
+                for j in neighbours
+            ]
             outputs.append(self.gamma[i] * self.decode[i](torch.cat([hidden[i], *told], dim=1)))
         return torch.stack(outputs, dim=1)
 

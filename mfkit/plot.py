@@ -17,7 +17,7 @@ from mfkit.files import whole_file
 from mfkit.score import pixel_map
 from mfkit.views import ViewGraph
 
-__all__ = ["PALETTE", "contact_sheet", "overview", "save", "view_graph"]
+__all__ = ["PALETTE", "contact_sheet", "overview", "save", "view_graph", "who_helps"]
 
 _SEABORN = sns.color_palette("colorblind").as_hex()
 PALETTE = {
@@ -129,7 +129,7 @@ def overview(
     each = min(each, (len(samples) + 1) // 2)
     order = np.argsort(scores, kind="stable")
     views = nll.shape[1]
-    norm = Normalize(*np.quantile(nll, [0.5, 0.9995]))  # half of all positions stay dark
+    norm = Normalize(*np.nanquantile(nll, [0.5, 0.9995]))  # half of all positions stay dark
     width = 1.35 * views + 0.5
     figure = Figure(figsize=(2 * width + 1.1, 2.95 * each + 0.9), layout="constrained")
     *halves, legend = figure.subfigures(1, 3, wspace=0.02, width_ratios=[width, width, 1.1])
@@ -147,7 +147,9 @@ def overview(
             ):
                 ax.imshow(values, cmap=HEAT, norm=norm)
                 _contour(ax, mask)
-                ax.set_xlabel(f"{score:.2f}", fontsize=8, labelpad=2)
+                ax.set_xlabel(
+                    "absent" if np.isnan(score) else f"{score:.2f}", fontsize=8, labelpad=2
+                )
                 _bare(ax)
             pictures[0].set_ylabel(_title(sample), fontsize=8)
             maps[0].set_ylabel(f"sample\n{scores[index]:.2f}", fontsize=8)
@@ -164,7 +166,8 @@ def _pictures(row: Sequence[Axes], sample: Sample) -> list[np.ndarray | None]:
     """Show the views of a sample, defects outlined; their masks."""
     masks = []
     for ax, image, mask, flip in zip(row, sample.images, sample.masks, sample.flips, strict=True):
-        ax.imshow(read_image(image, THUMBNAIL, flip))
+        if image is not None:
+            ax.imshow(read_image(image, THUMBNAIL, flip))
         masks.append(None if mask is None else read_mask(mask, THUMBNAIL, flip))
         _contour(ax, masks[-1])
         _bare(ax)
@@ -184,3 +187,34 @@ def _bare(ax: Axes) -> None:
 
 def _title(sample: Sample) -> str:
     return f"{'sound' if sample.code == 'OK' else sample.code} {sample.number}"
+
+
+def who_helps(worth: np.ndarray, ax: Axes | None = None) -> Axes:
+    """The worth of every message as a matrix; see `mfkit.probe.who_helps`.
+
+    Arguments:
+        worth: (V, V) in nats, row receiver, column sender.
+        ax: where to draw; None makes a figure of its own.
+
+    Returns:
+        the axes.
+    """
+    ax = Figure(figsize=(4.4, 3.6), layout="constrained").subplots() if ax is None else ax
+    limit = np.abs(worth).max() or 1.0
+    names = [f"C{view + 1}" for view in range(len(worth))]
+    sns.heatmap(
+        worth,
+        mask=worth == 0,
+        vmin=-limit,
+        vmax=limit,
+        cmap="vlag",
+        annot=True,
+        fmt=".0f",
+        square=True,
+        xticklabels=names,
+        yticklabels=names,
+        cbar_kws={"label": "worth of the message, nats"},
+        ax=ax,
+    )
+    ax.set(xlabel="sender", ylabel="receiver")
+    return ax

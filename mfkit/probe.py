@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["swap_views"]
+from mfkit.flow import MultiFlow
+from mfkit.metrics import auroc
+from mfkit.score import nll_map
+
+__all__ = ["evidence", "mute", "swap_auroc", "swap_views", "who_helps"]
 
 
 def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
@@ -39,3 +43,103 @@ def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | Non
     swapped = x.clone()
     swapped[:, list(views)] = x.roll(shift, 0)[:, list(views)]
     return swapped
+
+
+@torch.no_grad()
+def swap_auroc(
+    flow: MultiFlow,
+    x: Tensor,
+    views: Sequence[int],
+    generator: torch.Generator | None = None,
+    against: MultiFlow | None = None,
+) -> float:
+    """How well a flow tells samples with swapped views from whole ones, in one number.
+
+    The score of a sample is the mean of its score maps. A separated flow reaches 0.5 up to the
+    sampling error, since a swap only passes the scores of single views around.
+
+    Arguments:
+        flow: in evaluation mode.
+        x: (B, V, C, H, W), features of sound samples.
+        views, generator: see `swap_views`.
+        against: a flow whose score is taken off, a separated one for example: what is unusual about
+            single views cancels, and their disagreement is left.
+
+    Returns:
+        AUROC between 0 and 1.
+    """
+    groups = (x, swap_views(x, views, generator))
+    scores = [_mean_score(flow, group) for group in groups]
+    if against is not None:
+        scores = [a - _mean_score(against, b) for a, b in zip(scores, groups, strict=True)]
+    return auroc([False] * len(x) + [True] * len(x), torch.cat(scores))
+
+
+@torch.no_grad()
+def mute(
+    flow: MultiFlow,
+    x: Tensor,
+    edges: Sequence[tuple[int, int]],
+    present: Tensor | None = None,
+) -> Tensor:
+    """By how much the negative log-likelihood of each view rises when some messages fall silent.
+
+    A mean runs over the messages that are left. Positive: they helped.
+
+    Arguments:
+        flow: in evaluation mode.
+        x: (B, V, C, H, W).
+        edges: (sender, receiver), of the flow's graph.
+        present: (B, V) of bool; None: all views are.
+
+    Returns:
+        (B, V) in nats.
+
+    Raises:
+        ValueError: an edge that the graph does not have.
+    """
+    rise = nll_map(*flow(x, present=present, muted=edges)) - nll_map(*flow(x, present=present))
+    return x.shape[2] * rise.sum((2, 3))
+
+
+def who_helps(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tensor:
+    """What each message is worth to its receiver: one edge is muted at a time.
+
+    Arguments:
+        flow: in evaluation mode, with a graph that does not shuffle.
+        x: (B, V, C, H, W).
+        present: (B, V) of bool; None: all views are.
+
+    Returns:
+        (B, V, V) in nats: row i, column j is the rise of view i's negative log-likelihood without
+        the message of view j; 0 where the graph has no edge.
+    """
+    worth = x.new_zeros(len(x), flow.graph.views, flow.graph.views)
+    for sender, receiver in flow.graph.edges:
+        worth[:, receiver, sender] = mute(flow, x, [(sender, receiver)], present)[:, receiver]
+    return worth
+
+
+@torch.no_grad()
+def evidence(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tensor:
+    """What the other views add to the score of every position.
+
+    The score with messages minus the score with all of them muted. Negative: the others expected
+    what is seen here. Positive: they expected something else. It is sharpest for a flow that was
+    trained with view dropout, which knows what silence is.
+
+    Arguments:
+        flow: in evaluation mode, with a graph that does not shuffle.
+        x: (B, V, C, H, W).
+        present: (B, V) of bool; None: all views are.
+
+    Returns:
+        (B, V, H, W) in nats per channel.
+    """
+    alone = nll_map(*flow(x, present=present, muted=flow.graph.edges))
+    return nll_map(*flow(x, present=present)) - alone
+
+
+def _mean_score(flow: MultiFlow, x: Tensor) -> Tensor:
+    """(B,), eight samples at a time: all of them together would need much memory."""
+    return torch.cat([nll_map(*flow(part)).mean((1, 2, 3)) for part in x.split(8)])

@@ -64,12 +64,13 @@ def image_scores(nll: Tensor, foreground: Tensor | None = None, rule: str = "max
     raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
 
 
-def sample_scores(image_scores: Tensor, rule: str = "max") -> Tensor:
+def sample_scores(image_scores: Tensor, rule: str = "max", present: Tensor | None = None) -> Tensor:
     """Score of a whole sample from the scores of its images.
 
     Arguments:
         image_scores: (B, V) in nats per channel.
         rule: "max" (the official tool of Real-IAD) or "mean" (the released Multi-Flow).
+        present: (B, V) of bool; absent views do not count. None: all are present.
 
     Returns:
         (B,) in nats per channel.
@@ -82,10 +83,11 @@ def sample_scores(image_scores: Tensor, rule: str = "max") -> Tensor:
         >>> sample_scores(scores), sample_scores(scores, rule="mean")
         (tensor([5.]), tensor([1.]))
     """
+    present = torch.ones_like(image_scores, dtype=torch.bool) if present is None else present
     if rule == "max":
-        return image_scores.amax(1)
+        return image_scores.masked_fill(~present, -torch.inf).amax(1)
     if rule == "mean":
-        return image_scores.mean(1)
+        return image_scores.masked_fill(~present, 0).sum(1) / present.sum(1)
     raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
 
 

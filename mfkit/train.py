@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
-from mfkit.features import FeatureStore
+from mfkit.features import FeatureStore, present_views
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
 from mfkit.score import nll_map
@@ -33,6 +33,8 @@ class Training:
         batch: samples (of V images) a step; the last incomplete batch of an epoch is dropped.
         learning_rate, weight_decay, betas: of AdamW.
         clip_norm: bound of the gradient's norm; None leaves gradients alone.
+        view_dropout: probability with which each view of a sample is taken for absent in a step, so
+            that the flow learns to do without it; one view always stays.
     """
 
     epochs: int = 40
@@ -41,6 +43,7 @@ class Training:
     weight_decay: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float | None = None
+    view_dropout: float = 0.0
 
 
 def train(
@@ -52,8 +55,8 @@ def train(
 ) -> pd.DataFrame:
     """Maximise the likelihood of sound features.
 
-    The loss is the mean score of all views and positions, in nats per channel: the negative
-    log-likelihood without its constant, which may be negative. After every epoch
+    The loss is the mean score of all positions of the views that are present, in nats per channel:
+    the negative log-likelihood without its constant, which may be negative. After every epoch
     `folder/checkpoint.pt` and `folder/history.csv` are replaced. Everything random is drawn from
     (seed, epoch), so a run that was interrupted and called again with the same arguments
     ends with the same weights as one that was not, on the same machine.
@@ -100,8 +103,9 @@ def train(
         for epoch in range(done + 1, training.epochs + 1):
             started = time.perf_counter()
             losses = []
-            for x, noise in _batches(flow.train(), store, training.batch, seed, epoch):
-                loss = nll_map(*flow(x, noise)).mean()
+            for x, noise, present in _batches(flow.train(), store, training, seed, epoch):
+                nll = nll_map(*flow(x, noise, present))
+                loss = nll.sum() / (present.sum() * nll[0, 0].numel())  # absent views score 0
                 losses.append(_finite(loss, epoch, step=len(losses) + 1))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -126,16 +130,23 @@ def train(
 
 
 def _batches(
-    flow: MultiFlow, store: FeatureStore, batch: int, seed: int, epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features (B, V, C, H, W) and noise (B, 1, H, W) of one epoch, in an order of its own."""
+    flow: MultiFlow, store: FeatureStore, training: Training, seed: int, epoch: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Features (B, V, C, H, W), noise (B, 1, H, W) and present views (B, V) of one epoch.
+
+    In an order of its own; the last batch is dropped if it is not full, unless it is the only one.
+    """
     device = next(flow.parameters()).device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-    order = torch.randperm(len(store), generator=generator).split(batch)
+    order = torch.randperm(len(store), generator=generator).split(training.batch)
     for indices in order:
-        if len(indices) == batch or len(order) == 1:
-            noise = flow.draw_noise(len(indices), generator)
-            yield store.read(indices).to(device), noise.to(device)
+        if len(indices) == training.batch or len(order) == 1:
+            x, noise = store.read(indices), flow.draw_noise(len(indices), generator)
+            present = present_views(x)
+            if training.view_dropout:
+                luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
+                present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
+            yield x.to(device), noise.to(device), present.to(device)
 
 
 def _finite(loss: Tensor, epoch: int, step: int) -> float:

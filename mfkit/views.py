@@ -4,8 +4,12 @@ A view graph is the whole difference between most published variants of Multi-Fl
 runs on a wheel, a ring, a star around the hub, a chain, or on no edges at all (the separated flow).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 __all__ = ["ViewGraph"]
 
@@ -20,13 +24,14 @@ class ViewGraph:
     Arguments:
         neighbours: for each of the V views the views it hears, as indices 0 .. V - 1.
         weight: "mean" or "sum".
+        shuffle: every network of a flow draws its own relabelling of the views, see `drawn`.
 
     Raises:
         ValueError: no views, an index outside 0 .. V - 1, a view that hears itself or hears another
             one twice, or an unknown weight.
 
     Source: the wheel is the graph of Multi-Flow (arXiv 2504.03306); ring, hub, chain and cycle with
-    sums are ablations of its released code.
+    sums, and the shuffled wheel are ablations of its released code.
 
     Example:
         >>> ViewGraph.wheel()
@@ -37,6 +42,7 @@ class ViewGraph:
 
     neighbours: tuple[tuple[int, ...], ...]
     weight: Literal["mean", "sum"] = "mean"
+    shuffle: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "neighbours", tuple(tuple(heard) for heard in self.neighbours))
@@ -62,10 +68,46 @@ class ViewGraph:
         """All directed edges as (sender, receiver), ordered by receiver."""
         return tuple((j, i) for i, heard in enumerate(self.neighbours) for j in heard)
 
-    def weight_into(self, view: int) -> float:
-        """Weight w_i of every message that view i receives; 0 if it hears nobody."""
-        heard = len(self.neighbours[view])
-        return (1.0 if self.weight == "sum" else 1 / heard) if heard else 0.0
+    def weights(self, heard: Tensor | None = None) -> Tensor:
+        """Weights of all messages: row i, column j is w_i if view i hears view j, else 0.
+
+        Arguments:
+            heard: (B, V, V) or (V, V) of bool: False where view i does not hear view j although
+                the graph says so, because j is absent or its message is muted. A mean runs over
+                those that are left.
+
+        Returns:
+            (V, V), or (B, V, V), float64.
+
+        Example:
+            >>> ViewGraph.hub(2).weights()
+            tensor([[0.0000, 0.5000, 0.5000],
+                    [1.0000, 0.0000, 0.0000],
+                    [1.0000, 0.0000, 0.0000]], dtype=torch.float64)
+        """
+        weights = torch.zeros(self.views, self.views, dtype=torch.float64)
+        for sender, receiver in self.edges:
+            weights[receiver, sender] = 1
+        if heard is not None:
+            weights = weights.to(heard.device) * heard
+        if self.weight == "sum":
+            return weights
+        return weights / weights.sum(-1, keepdim=True).clamp(min=1)
+
+    def relabelled(self, labels: Sequence[int]) -> "ViewGraph":
+        """The same graph over other names: view i becomes view `labels[i]`."""
+        neighbours = [()] * self.views
+        for view, heard in enumerate(self.neighbours):
+            neighbours[labels[view]] = tuple(sorted(labels[j] for j in heard))
+        return replace(self, neighbours=tuple(neighbours))
+
+    def drawn(self, seed: int) -> "ViewGraph":
+        """The graph of one network: this one, with views relabelled at random if it shuffles."""
+        if not self.shuffle:
+            return self
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randperm(self.views, generator=generator).tolist()
+        return replace(self.relabelled(labels), shuffle=False)
 
     def draw(self, ax=None):
         """Draw the cameras around the object; see `mfkit.plot.view_graph`."""
@@ -90,6 +132,11 @@ class ViewGraph:
     def hub(cls, sides: int = 4) -> "ViewGraph":
         """View 0 joined to every side view, the sides not to each other."""
         return cls((tuple(range(1, sides + 1)),) + ((0,),) * sides)
+
+    @classmethod
+    def shuffled(cls, sides: int = 4) -> "ViewGraph":
+        """A wheel whose views every network of a flow relabels at random: no geometry is left."""
+        return replace(cls.wheel(sides), shuffle=True)
 
     @classmethod
     def chain(cls, views: int, weight: Literal["mean", "sum"] = "sum") -> "ViewGraph":
@@ -119,7 +166,8 @@ class ViewGraph:
 
     def __repr__(self) -> str:
         heard = (f"{i}: {' '.join(map(str, js)) or '-'}" for i, js in enumerate(self.neighbours))
-        return f"ViewGraph({' | '.join(heard)}, weight={self.weight})"
+        shuffle = ", shuffle" if self.shuffle else ""
+        return f"ViewGraph({' | '.join(heard)}, weight={self.weight}{shuffle})"
 
 
 def _around(view: int, views: int) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ def _fill(net: CrossViewNet, part: dict[str, Tensor]) -> None:
         net.decode[i].weight.copy_(torch.cat(weights, dim=1))
         net.decode[i].bias.copy_(part[f"{own}/bias"])
         for j, name, convolution in zip(heard, sent, convolutions, strict=True):
-            net.decode[i].bias.add_(net.graph.weight_into(i) * part[f"{convolution}/bias"])
+            net.decode[i].bias.add_(net.graph.weights()[i, j] * part[f"{convolution}/bias"])
             if convolution != name:
                 message = net.messages[f"{j}to{i}"]
                 for key, parameter in message.named_parameters():

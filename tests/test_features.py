@@ -2,6 +2,9 @@
 
 import json
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -160,3 +163,21 @@ def test_features_beyond_float16_are_refused(samples, tmp_path):
 def test_the_description_is_json(samples, backbone, tmp_path):
     FeatureStore.build(tmp_path / "f.f16", samples, backbone)
     assert json.loads((tmp_path / "f.json").read_text())["shape"] == [5, 5, 8, 4, 4]
+
+
+def test_two_runs_that_share_a_store_do_not_write_into_each_other(samples, backbone, tmp_path):
+    """The second one waits for the first, and finds its work done."""
+
+    class Slow(Backbone):
+        def forward(self, images):
+            time.sleep(0.2)
+            return super().forward(images)
+
+    slow = Slow("tiny", backbone.layers, 16, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2))
+    with ThreadPoolExecutor(2) as pool:
+        build = partial(FeatureStore.build, tmp_path / "f.f16", samples, batch=1)
+        first, second = (pool.submit(build, backbone=slow) for _ in range(2))
+        stores = first.result(), second.result()
+    alone = FeatureStore.build(tmp_path / "alone.f16", samples, backbone)
+    for store in stores:
+        assert torch.equal(store.read(range(5)), alone.read(range(5)))

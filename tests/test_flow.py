@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 
 import FrEIA.modules as Fm
 import numpy as np
@@ -13,7 +14,8 @@ from torch.autograd.functional import jacobian
 
 from mfkit import flow as flow_module
 from mfkit import score
-from mfkit.flow import CrossViewCoupling, MultiFlow
+from mfkit.coupling import CrossViewCoupling, ViewPermutation
+from mfkit.flow import MultiFlow
 from mfkit.messages import MESSAGES
 from mfkit.views import ViewGraph
 
@@ -25,6 +27,7 @@ GRAPHS = {
     "chain": ViewGraph.chain(3),
     "cycle": ViewGraph.cycle(3),
     "complete": ViewGraph.complete(3),
+    "shuffled": ViewGraph.shuffled(2),
     "empty": ViewGraph.empty(3),
 }
 EVERY_VARIANT = list(itertools.product(GRAPHS, MESSAGES))
@@ -162,6 +165,143 @@ def test_a_sample_does_not_depend_on_the_rest_of_the_batch(message):
     torch.testing.assert_close(together[1:2], alone, rtol=0, atol=1e-12)
 
 
+SUBSETS = [s for s in itertools.product([False, True], repeat=3) if any(s)]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("seen", SUBSETS, ids=str)
+def test_the_likelihood_of_the_present_views_is_exact(seen, message):
+    """Autograd over the present views only; what an absent view holds does not matter."""
+    flow = small_flow(GRAPHS["complete"], message)
+    x, present = features(flow), torch.tensor([seen])
+    x[~present] = torch.nan
+
+    def latents(part):
+        full = x.clone()
+        full[present] = part
+        return flow(full, present=present)[0][present]
+
+    matrix = jacobian(latents, x[present])
+    matrix = matrix.reshape(2 * [x[present].numel()])
+    z, log_det = flow(x, present=present)
+    expected = torch.linalg.slogdet(matrix).logabsdet
+    torch.testing.assert_close(log_det.sum(), expected, rtol=0, atol=1e-9)
+    base = torch.distributions.Normal(0.0, 1.0).log_prob(latents(x[present])).sum()
+    torch.testing.assert_close(flow.log_prob(x, present)[0], base + expected)
+    assert not z[~present].any() and not log_det[~present].any()
+    back = flow.inverse(z, present=present)
+    assert (back - x)[present].abs().max() < 1e-9 and not back[~present].any()
+    assert torch.equal(flow.trace(x, present)[-1], z)
+
+
+def test_present_views_of_a_sample_do_not_depend_on_who_is_absent_elsewhere():
+    flow = small_flow()
+    x = features(flow, samples=3)
+    present = torch.tensor([[True, True, False], [True, True, True], [False, True, False]])
+    together = flow(x, present=present)[0]
+    torch.testing.assert_close(together[1:2], flow(x[1:2])[0], rtol=0, atol=1e-12)
+    for i in range(3):
+        alone = flow(x[i : i + 1], present=present[i : i + 1])[0]
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-12)
+
+
+def test_a_mean_over_the_present_neighbours_is_the_graph_without_the_absent_view():
+    """Views 0 and 1 of a triangle without view 2 are the flow over two views."""
+    flow = small_flow(GRAPHS["complete"])
+    pair = small_flow(ViewGraph.complete(2))
+    state = flow.state_dict()
+    for key, value in pair.state_dict().items():
+        part = state[key]
+        pair.state_dict()[key].copy_(part[tuple(slice(n) for n in value.shape)])
+    for key in (k for k in state if ".decode." in k and k.endswith("weight")):
+        view = int(key.split(".decode.")[1][0])
+        if view < 2:
+            place = 1 + GRAPHS["complete"].neighbours[view].index(1 - view)
+            columns = [*range(3), *range(3 * place, 3 * place + 3)]
+            pair.state_dict()[key].copy_(state[key][:, columns])
+    x = features(flow, samples=2)
+    present = torch.tensor([[True, True, False]] * 2)
+    z, log_det = flow(x, present=present)
+    z_pair, log_det_pair = pair(x[:, :2])
+    torch.testing.assert_close(z[:, :2], z_pair)
+    torch.testing.assert_close(log_det[:, :2], log_det_pair)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("graph", ["wheel", "chain", "cycle", "complete", "shuffled"])
+def test_muting_every_edge_separates_the_views(graph, message):
+    flow = small_flow(GRAPHS[graph], message)
+    x = features(flow)
+    changed = x.clone()
+    changed[:, 0] += 1
+    every = ViewGraph.complete(3).edges if graph == "shuffled" else GRAPHS[graph].edges
+    moved = (flow(changed, muted=every)[0] - flow(x, muted=every)[0]).abs().amax((0, 2, 3, 4))
+    assert (moved > 0).tolist() == [True, False, False]
+    z, _ = flow(x, muted=every[:2])
+    assert (flow.inverse(z, muted=every[:2]) - x).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_muting_changes_only_what_lies_downstream_of_the_receiver(message):
+    """In 0 -> 1 -> 2, view 0 hears nobody, so muting either edge leaves it alone."""
+    flow = small_flow(ViewGraph(((), (0,), (1,))), message)
+    x = features(flow)
+    for edge, expected in (((0, 1), [False, True, True]), ((1, 2), [False, False, True])):
+        moved = (flow(x, muted=[edge])[0] - flow(x)[0]).abs().amax((0, 2, 3, 4)) > 0
+        assert moved.tolist() == expected
+
+
+def test_muted_and_absent_views_are_checked():
+    flow = small_flow(GRAPHS["chain"])
+    x = features(flow)
+    with pytest.raises(ValueError, match=r"'muted' should hold edges .*got \[\(0, 2\)\]"):
+        flow(x, muted=[(0, 2)])
+    for present in (torch.ones(1, 3), torch.ones(1, 2).bool(), torch.zeros(1, 3).bool()):
+        with pytest.raises(ValueError, match=r"'present' should be \(B, 3\) of bool with at least"):
+            flow(x, present=present)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("graph", ["wheel", "ring", "hub", "chain", "cycle", "complete"])
+def test_other_names_for_the_views_permute_the_result(graph, message):
+    """Relabel graph, weights and input alike: the output is relabelled, nothing else."""
+    labels = [2, 0, 1]
+    flow = small_flow(GRAPHS[graph], message)
+    renamed = small_flow(GRAPHS[graph].relabelled(labels), message, seed=5)
+    state, target = flow.state_dict(), renamed.state_dict()
+    for key, value in state.items():
+        if key.endswith(("gamma", "permutation")):
+            target[key].copy_(value[[labels.index(view) for view in range(3)]])
+            continue
+        head, kind, view, rest = re.fullmatch(
+            r"(.*)\.(encode|decode|messages)\.([^.]+)\.(.*)", key
+        ).groups()
+        names = "to".join(str(labels[int(v)]) for v in view.split("to"))
+        if kind == "decode" and rest == "weight":
+            own, *told = value.split(3, dim=1)
+            heard = [labels[j] for j in GRAPHS[graph].neighbours[int(view)]]
+            told = [part for _, part in sorted(zip(heard, told, strict=True), key=lambda p: p[0])]
+            value = torch.cat([own, *told], dim=1)
+        target[f"{head}.{kind}.{names}.{rest}"].copy_(value)
+    x = features(flow, samples=2)
+    shuffled = torch.empty_like(x)
+    shuffled[:, labels] = x
+    z, log_det = flow(x)
+    z_renamed, log_det_renamed = renamed(shuffled)
+    torch.testing.assert_close(z_renamed[:, labels], z, rtol=0, atol=1e-12)
+    torch.testing.assert_close(log_det_renamed[:, labels], log_det, rtol=0, atol=1e-12)
+
+
+def test_freias_own_loop_computes_the_same():
+    flow = small_flow()
+    x = features(flow, samples=2)
+    noise = flow.draw_noise(2, torch.Generator().manual_seed(0)).double()
+    told = 20 * noise.unsqueeze(2).expand(-1, -1, 3, -1, -1)
+    z, log_det = flow.inn((x + noise.unsqueeze(1)).transpose(1, 2), c=[told])
+    assert torch.equal(flow(x, noise)[0], z.transpose(1, 2))
+    assert torch.equal(flow(x, noise)[1], log_det)
+
+
 def test_what_a_view_hears_reaches_its_latents_and_nothing_else_does():
     """In a chain of one block, view 2 hears view 1 directly, view 0 only through view 1's half."""
     flow = small_flow(ViewGraph(((), (0,), (1,))), blocks=1, kernel_sizes=[3])
@@ -241,7 +381,6 @@ def test_trace_ends_in_the_latents():
     assert [step.shape for step in steps] == [x.shape] * 2
     assert torch.equal(steps[-1], flow(x)[0])
     assert not torch.equal(steps[0], steps[1])
-    assert all(not module._forward_hooks for module in flow.inn)
 
 
 def test_a_flow_can_be_copied_and_saved_after_use(tmp_path):
@@ -258,7 +397,7 @@ def test_permutations_differ_between_views_and_leave_the_random_state_alone():
     np.random.seed(0)
     torch.manual_seed(0)
     states = np.random.get_state()[1].copy(), torch.get_rng_state()
-    permutation = flow_module.ViewPermutation([(32, 5, 2, 2)], seed=0).permutation
+    permutation = ViewPermutation([(32, 5, 2, 2)], seed=0).permutation
     assert np.array_equal(states[0], np.random.get_state()[1])
     assert torch.equal(states[1], torch.get_rng_state())
     assert len({tuple(row.tolist()) for row in permutation}) == 5

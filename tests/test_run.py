@@ -14,8 +14,10 @@ from trees import tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
+from mfkit.evaluation import METRICS, evaluate
 from mfkit.files import InputError
-from mfkit.run import METRICS, evaluate, run, table
+from mfkit.results import table
+from mfkit.run import run
 from mfkit.train import load_flow
 from mfkit.views import ViewGraph
 

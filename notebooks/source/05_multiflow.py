@@ -40,12 +40,12 @@ try:
 
     from mfkit import course
     from mfkit.data import read_category, read_image
+    from mfkit.evaluation import evaluate
     from mfkit.features import FeatureStore, load_backbone
     from mfkit.flow import CrossViewCoupling, MultiFlow, ViewPermutation
     from mfkit.metrics import auroc
     from mfkit.plot import HEAT, PALETTE, overview
     from mfkit.probe import swap_views
-    from mfkit.run import evaluate
     from mfkit.score import image_scores, nll_map, sample_scores
     from mfkit.train import Training, train
     from mfkit.views import ViewGraph

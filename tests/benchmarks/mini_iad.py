@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from mfkit.evaluation import METRICS
 from mfkit.files import whole_file
-from mfkit.run import METRICS, read_results, run
+from mfkit.results import read_results
+from mfkit.run import run
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"

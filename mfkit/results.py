@@ -1,0 +1,129 @@
+"""results.json: what a run leaves, how runs are compared, and what the official tool reads."""
+
+import json
+import pickle
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mfkit.data import read_category
+from mfkit.evaluation import MASK_SIZE, METRICS
+from mfkit.files import InputError, whole_file
+from mfkit.score import image_scores, pixel_map
+
+__all__ = ["export", "open_results", "read_results", "table", "write_results"]
+
+
+def open_results(out: Path, config: dict) -> dict:
+    """What an earlier run left in `out`, or the beginning of new results.
+
+    Arguments:
+        out: the folder of a run.
+        config: the settings of this run; only epochs may differ from those of an earlier one.
+
+    Returns:
+        what results.json holds.
+
+    Raises:
+        InputError: an earlier run in `out` had other settings.
+    """
+    path = out / "results.json"
+    if path.exists():
+        results = read_results(out)
+        earlier, asked = results["config"], json.loads(json.dumps(config))
+        if earlier == asked:
+            return results
+        earlier["training"]["epochs"] = asked["training"]["epochs"]
+        if earlier == asked:  # the checkpoints go on from where they are
+            return {**results, "categories": {}, "config": asked}
+        raise InputError(
+            f"{path} is the result of other settings: choose another --out, or delete the folder"
+        )
+    packages = ("mfkit", "torch", "torchvision", "FrEIA", "numpy")
+    versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
+    return {"categories": {}, "mean": {}, "config": config, "versions": versions}
+
+
+def write_results(out: Path, results: dict) -> None:
+    """Write results.json with the mean over the categories, whole or not at all."""
+    rows = results["categories"].values()
+    results["mean"] = {key: sum(row[key] for row in rows) / len(rows) for key in METRICS}
+    with whole_file(out / "results.json") as draft:
+        draft.write_text(json.dumps(results, indent=2))
+
+
+def read_results(out: str | Path) -> dict:
+    """Read the results.json of a run's folder.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    path = Path(out) / "results.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no results there; make them with python -m mfkit run") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged ({error}): delete it and run again") from None
+
+
+def table(outs: Sequence[str | Path]) -> pd.DataFrame:
+    """Metrics in percent of several runs side by side, a row for each category and run.
+
+    Arguments:
+        outs: folders of runs; the name of a folder is the name of its run.
+    """
+    rows = []
+    for out in map(Path, outs):
+        results = read_results(out)
+        parts = dict(results["categories"])
+        if len(parts) > 1:
+            parts["mean"] = results["mean"]
+        for name, part in parts.items():
+            metrics = {title: 100 * part[key] for key, title in METRICS.items()}
+            rows.append({"category": name, "run": out.name, **metrics})
+    return (
+        pd.DataFrame(rows).set_index(["category", "run"]).sort_index(level=0, sort_remaining=False)
+    )
+
+
+def export(out: str | Path, category: str) -> Path:
+    """Write the pickle that the official tool's command line reads.
+
+    Arguments:
+        out: the folder of a run.
+        category: one that the run has finished.
+
+    Returns:
+        `out/category/adeval.pkl`: {image path: (map (H, W) float32, image score, mask path or
+        None)}. Mirrored views are mirrored back, so that map, image and mask agree.
+
+    Raises:
+        InputError: the run has no such category.
+    """
+    out = Path(out)
+    results = read_results(out)
+    if category not in results["categories"]:
+        known = ", ".join(results["categories"])
+        raise InputError(f"{out} holds no finished category {category!r}; it holds {known}")
+    config = results["config"]
+    test = read_category(config["data"], category, missing_views=config["missing_views"]).test
+    nll = torch.from_numpy(np.load(out / category / "maps.npy"))
+    maps, images = pixel_map(nll, MASK_SIZE).numpy(), image_scores(nll).numpy()
+    entries = {}
+    for sample, views, scores in zip(test, maps, images, strict=True):
+        rows = zip(sample.images, sample.masks, sample.flips, views, scores, strict=True)
+        for image, mask, flip, values, score in rows:
+            values = np.ascontiguousarray(values[:, ::-1]) if flip else values
+            if image is None:
+                continue
+            entries[str(image)] = (values, float(score), None if mask is None else str(mask))
+    path = out / category / "adeval.pkl"
+    with whole_file(path) as draft:
+        draft.write_bytes(pickle.dumps(entries))
+    return path
