@@ -21,6 +21,7 @@ def write_index(
     cameras: Sequence[str] | None = None,
     normal: str = "OK",
     mask: str = "_mask",
+    missing_views: str = "error",
 ) -> Path:
     """Write `ROOT/realiad_jsons/<category>.json` for a folder tree of any number of cameras.
 
@@ -45,6 +46,8 @@ def write_index(
             says which camera is which view of a `ViewGraph`. None sorts the names found.
         normal: the name of the folders of sound samples.
         mask: what follows the camera in a mask's name.
+        missing_views: "allow" passes over images that are not there; the same words are needed
+            when the data are read.
 
     Raises:
         InputError: the tree is not as above; the message names the folder and the mend.
@@ -73,8 +76,10 @@ def write_index(
         cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
     rows: dict[str, list[dict]] = {"train": [], "test": []}
     for sample in samples:
-        _check(sample, list(cameras), normal, mask)
+        _check(sample, list(cameras), normal, mask, missing_views == "allow")
         for number, camera in enumerate(cameras, 1):
+            if camera not in sample.images:
+                continue
             shown = sample.masks.get(camera)
             rows[sample.split].append(
                 {
@@ -130,11 +135,11 @@ def _add(sample: _Found, path: Path, mask: str) -> None:
         )
 
 
-def _check(sample: _Found, cameras: list[str], normal: str, mask: str) -> None:
+def _check(sample: _Found, cameras: list[str], normal: str, mask: str, lenient: bool) -> None:
     missing = [camera for camera in cameras if camera not in sample.images]
     surplus = [name for name in [*sample.images, *sample.masks] if name not in cameras]
     known = ", ".join(cameras)
-    if missing:
+    if missing and not (lenient and sample.images):
         kind, text = "missing view", f"no image of camera {', '.join(missing)}"
         text += f"; every sample needs {known}: add it, or move the folder away"
     elif surplus:

@@ -141,6 +141,14 @@ def test_a_missing_camera(tmp_path):
     base = gears(tmp_path)
     (base / "train" / "OK" / "2" / "front.jpg").unlink()
     refused(tmp_path, base / "train" / "OK" / "2", "no image of camera front", "add it")
+    write_index(tmp_path, "gears", ["top", "front", "left"], missing_views="allow")
+    with pytest.warns(UserWarning, match="1 of 6 samples lack views, 1 images in all"):
+        category = read_category(tmp_path, "gears", missing_views="allow")
+    assert [sample.present for sample in category.train] == [
+        (True, True, True),
+        (True, False, True),
+        (True, True, True),
+    ]
 
 
 def test_an_unknown_camera(tmp_path):

@@ -10,10 +10,10 @@ numbers in data/results.json.
 import argparse
 import json
 import platform
-import re
 from pathlib import Path
 
 import pandas as pd
+from pages import fill, markdown, spread
 
 from mfkit.evaluation import METRICS
 from mfkit.files import whole_file
@@ -64,21 +64,12 @@ def _write(frame: pd.DataFrame, versions: dict) -> None:
     }
     with whole_file(ROOT / "data" / "results.json") as draft:
         draft.write_text(json.dumps(results, indent=1))
-    groups = frame.drop(columns="seed").groupby(["category", "flow"], sort=False)
-    mean, spread = groups.mean(), groups.std()
-    lines = [
-        f"| category | flow | {' | '.join(METRICS.values())} |",
-        f"|---|---|{'---|' * len(METRICS)}",
+    rows = [
+        [category, flow, *(spread(group[key]) for key in METRICS)]
+        for (category, flow), group in frame.groupby(["category", "flow"], sort=False)
     ]
-    for (category, flow), row in mean.iterrows():
-        cells = [f"{row[key]:.1f} ± {spread.loc[(category, flow), key]:.1f}" for key in METRICS]
-        lines.append(f"| {category} | {flow} | {' | '.join(cells)} |")
-    page = ROOT / "data" / "README.md"
-    text = page.read_text()
-    table = "\n".join(lines)
-    marks = r"(<!-- results: begin.*?-->\n).*?(<!-- results: end -->)"
-    with whole_file(page) as draft:
-        draft.write_text(re.sub(marks, rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL))
+    table = markdown(["category", "flow", *METRICS.values()], rows)
+    fill(ROOT / "data" / "README.md", "results", table)
     print(table)
 
 
