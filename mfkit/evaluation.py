@@ -8,10 +8,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit.data import Sample, read_mask
+from mfkit.devices import autocast
 from mfkit.features import FeatureStore, present_views
 from mfkit.flow import MultiFlow
+from mfkit.foreground import ForegroundStore
 from mfkit.metrics import PixelMetrics, auroc
-from mfkit.score import image_scores, nll_map, pixel_map, sample_scores
+from mfkit.score import image_scores, nll_map, pixel_map, quiet_background, sample_scores
 
 __all__ = ["MASK_SIZE", "METRICS", "evaluate"]
 
@@ -33,6 +35,8 @@ def evaluate(
     samples: Sequence[Sample],
     batch: int = 8,
     present: Tensor | None = None,
+    foreground: ForegroundStore | None = None,
+    amp: str | None = None,
 ) -> tuple[dict[str, float], np.ndarray, np.ndarray, np.ndarray]:
     """Score test samples and compare with their labels and masks.
 
@@ -45,6 +49,9 @@ def evaluate(
         samples: N test samples.
         batch: samples scored together.
         present: (N, V) of bool: views to use; None uses all that there are.
+        foreground: which positions show the object; the others score as the lowest of their image.
+            None: all positions count.
+        amp: see `mfkit.train.Training`.
 
     Returns:
         the six metrics of `METRICS`; score maps (N, V, H, W), image scores (N, V) and sample
@@ -58,7 +65,11 @@ def evaluate(
     for indices in tqdm(torch.arange(len(store)).split(batch), desc="evaluation"):
         x = store.read(indices)
         shown = present_views(x) if present is None else present_views(x) & present[indices]
-        nll = nll_map(*flow(x.to(device), present=shown.to(device))).cpu()
+        with autocast(device, amp):
+            z, log_det = flow(x.to(device), present=shown.to(device))
+        nll = nll_map(z, log_det).cpu()
+        if foreground is not None:
+            nll = quiet_background(nll, foreground.read(indices))
         truth = np.stack([_truth(samples[index]) for index in indices])
         pixels.update(pixel_map(nll, MASK_SIZE)[shown], truth[shown.numpy()])
         maps.append(nll.masked_fill(~shown[..., None, None], torch.nan))

@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm.auto import tqdm
 
+from mfkit.devices import autocast
 from mfkit.features import FeatureStore, present_views
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
+from mfkit.foreground import ForegroundStore
 from mfkit.score import nll_map
 
 __all__ = ["Diverged", "Training", "load_flow", "save_flow", "train"]
@@ -35,6 +37,8 @@ class Training:
         clip_norm: bound of the gradient's norm; None leaves gradients alone.
         view_dropout: probability with which each view of a sample is taken for absent in a step, so
             that the flow learns to do without it; one view always stays.
+        amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
+            on hardware that has it. Scales, log-determinants and sums stay float32. None: all do.
     """
 
     epochs: int = 40
@@ -44,6 +48,7 @@ class Training:
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float | None = None
     view_dropout: float = 0.0
+    amp: str | None = None
 
 
 def train(
@@ -52,11 +57,14 @@ def train(
     training: Training,
     folder: str | Path,
     seed: int = 0,
+    foreground: ForegroundStore | None = None,
 ) -> pd.DataFrame:
     """Maximise the likelihood of sound features.
 
     The loss is the mean score of all positions of the views that are present, in nats per channel:
-    the negative log-likelihood without its constant, which may be negative. After every epoch
+    the negative log-likelihood without its constant, which may be negative. With a foreground it is
+    the mean over the positions that show the object, so that it means the same for large and small
+    objects (the released code divides by the number of all positions). After every epoch
     `folder/checkpoint.pt` and `folder/history.csv` are replaced. Everything random is drawn from
     (seed, epoch), so a run that was interrupted and called again with the same arguments
     ends with the same weights as one that was not, on the same machine.
@@ -67,6 +75,7 @@ def train(
         training: the settings.
         folder: where checkpoint and history live; a checkpoint found there is continued.
         seed: of the order of samples and of the noise.
+        foreground: of the same samples; None: all positions count.
 
     Returns:
         one row an epoch: epoch (from 1), loss in nats per channel, seconds.
@@ -82,6 +91,7 @@ def train(
         "seed": seed,
         "flow": flow.config,
         "features": store.fingerprint,
+        "foreground": None if foreground is None else foreground.fingerprint,
     }
     settings["betas"] = list(training.betas)
     del settings["epochs"]  # more epochs continue a shorter run
@@ -91,6 +101,7 @@ def train(
         betas=training.betas,
         weight_decay=training.weight_decay,
     )
+    device = next(flow.parameters()).device
     history = _restore(checkpoint, settings, flow, optimizer) if checkpoint.exists() else []
     if len(history) > training.epochs:
         raise InputError(
@@ -103,9 +114,14 @@ def train(
         for epoch in range(done + 1, training.epochs + 1):
             started = time.perf_counter()
             losses = []
-            for x, noise, present in _batches(flow.train(), store, training, seed, epoch):
-                nll = nll_map(*flow(x, noise, present))
-                loss = nll.sum() / (present.sum() * nll[0, 0].numel())  # absent views score 0
+            for x, noise, present, shows in _batches(
+                flow.train(), store, training, seed, epoch, foreground
+            ):
+                with autocast(device, training.amp):
+                    z, log_det = flow(x, noise, present)
+                nll = nll_map(z, log_det, shows)
+                counted = present.sum() * nll[0, 0].numel() if shows is None else shows.sum()
+                loss = nll.sum() / counted  # absent views score 0
                 losses.append(_finite(loss, epoch, step=len(losses) + 1))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -130,11 +146,17 @@ def train(
 
 
 def _batches(
-    flow: MultiFlow, store: FeatureStore, training: Training, seed: int, epoch: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Features (B, V, C, H, W), noise (B, 1, H, W) and present views (B, V) of one epoch.
+    flow: MultiFlow,
+    store: FeatureStore,
+    training: Training,
+    seed: int,
+    epoch: int,
+    foreground: ForegroundStore | None = None,
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
+    """Features (B, V, C, H, W), noise (B, 1, H, W), present views (B, V) of one epoch.
 
-    In an order of its own; the last batch is dropped if it is not full, unless it is the only one.
+    And which positions count (B, V, H, W), None if all present ones do. In an order of its own; the
+    last batch is dropped if it is not full, unless it is the only one.
     """
     device = next(flow.parameters()).device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
@@ -146,7 +168,10 @@ def _batches(
             if training.view_dropout:
                 luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
                 present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
-            yield x.to(device), noise.to(device), present.to(device)
+            shows = None
+            if foreground is not None:
+                shows = (foreground.read(indices) & present[..., None, None]).to(device)
+            yield x.to(device), noise.to(device), present.to(device), shows
 
 
 def _finite(loss: Tensor, epoch: int, step: int) -> float:

@@ -119,12 +119,12 @@ def test_view_dropout_hides_views_but_never_all(backbone, tmp_path):
     for rate, low, high in ((0.0, 1, 1), (0.3, 0.6, 0.8), (0.99, 0.19, 0.25)):
         training = Training(batch=8, view_dropout=rate)
         shown = torch.cat(
-            [p for e in range(50) for _, _, p in _batches(flow, store, training, 0, e)]
+            [p for e in range(50) for _, _, p, _ in _batches(flow, store, training, 0, e)]
         )
         assert shown.any(1).all()
         assert low <= shown.float().mean().item() <= high
-    _, noise, _ = next(_batches(flow, store, Training(batch=8), 0, 1))
-    _, same, _ = next(_batches(flow, store, Training(batch=8, view_dropout=0.5), 0, 1))
+    _, noise, *_ = next(_batches(flow, store, Training(batch=8), 0, 1))
+    _, same, *_ = next(_batches(flow, store, Training(batch=8, view_dropout=0.5), 0, 1))
     assert torch.equal(noise, same)  # the order and the noise stay as they were
 
 
