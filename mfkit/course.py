@@ -25,6 +25,7 @@ PARTS = {
     "score": "3  score",
     "messages": "4  messages",
     "multiflow": "5  Multi-Flow",
+    "explore": "6  explore",
 }
 """What `method` can mark, in the order of the lessons."""
 
@@ -45,6 +46,7 @@ _TODAY = {  # which lessons colour which element of the picture
     "maps": {"score"},
     "scores": {"score"},
 }
+_WHOLE = {"multiflow", "explore"}  # lessons that colour everything
 _ROWS = 5.25 - 1.05 * np.arange(5)  # where the five views are
 _SHOWS = {1: (0.68, 0.6), 4: (0.3, 0.7)}  # views that show the defect, and where
 
@@ -69,7 +71,7 @@ def method(part: str) -> Figure:
     """Draw the whole method from pictures to scores, with today's part in colour.
 
     Arguments:
-        part: a name of `PARTS`; "multiflow" colours everything.
+        part: a name of `PARTS`; from "multiflow" on everything is in colour.
 
     Returns:
         the figure.
@@ -85,10 +87,11 @@ def method(part: str) -> Figure:
     _draw_pictures(paint)
     _draw_flow(paint)
     _draw_outputs(paint)
+    step = min(3.1, 20.2 / len(PARTS))
     for number, (name, label) in enumerate(PARTS.items()):
         here = name == part
         ax.text(
-            0.35 + 3.1 * number,
+            0.35 + step * number,
             7.1,
             label,
             color="#222222" if here else "#9a9a9a",
@@ -97,7 +100,7 @@ def method(part: str) -> Figure:
             va="center",
         )
         if here:
-            ax.plot([0.35 + 3.1 * number, 2.6 + 3.1 * number], [6.8] * 2, color="#222222", lw=2)
+            ax.plot([0.35 + step * number, 2.6 + step * number], [6.8] * 2, color="#222222", lw=2)
     ax.set(xlim=(0, 20.6), ylim=(-0.55, 7.4), aspect="equal")
     ax.axis("off")
     return figure
@@ -110,7 +113,7 @@ class _Painter:
         self.ax, self.part = ax, part
 
     def today(self, element: str) -> bool:
-        return self.part == "multiflow" or self.part in _TODAY[element]
+        return self.part in _WHOLE or self.part in _TODAY[element]
 
     def colour(self, element: str, colour: str) -> str:
         return colour if self.today(element) else "#bdbdbd"

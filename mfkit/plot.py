@@ -1,6 +1,6 @@
 """Every figure of the project, in one palette that colour-blind readers can tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,9 @@ def save(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
     return Path(path)
 
 
-def view_graph(graph: ViewGraph, ax: Axes | None = None) -> Axes:
+def view_graph(
+    graph: ViewGraph, ax: Axes | None = None, muted: Collection[tuple[int, int]] = ()
+) -> Axes:
     """Draw the cameras around the object, and an arrow for every message.
 
     View 0 lies in the middle, as a camera above the object, if it is joined to all others or to
@@ -47,6 +49,7 @@ def view_graph(graph: ViewGraph, ax: Axes | None = None) -> Axes:
     Arguments:
         graph: which view hears which.
         ax: where to draw; None makes a figure of its own.
+        muted: edges (sender, receiver) that are silent: dotted.
 
     Returns:
         the axes.
@@ -55,26 +58,33 @@ def view_graph(graph: ViewGraph, ax: Axes | None = None) -> Axes:
     hub = set(graph.neighbours[0]) in (set(), set(range(1, graph.views)))
     turns = 2 * np.pi * np.arange(graph.views - hub) / max(1, graph.views - hub)
     places = [(0.0, 0.0)] * hub + [(np.sin(turn), np.cos(turn)) for turn in turns]
-    mutual = {(j, i) for j, i in graph.edges if (i, j) in graph.edges}
+    mutual = {
+        (j, i)
+        for j, i in graph.edges
+        if (i, j) in graph.edges and ((i, j) in muted) == ((j, i) in muted)
+    }
     for j, i in graph.edges:
         if (j, i) in mutual and j > i:
             continue
         through_hub = hub and np.allclose(np.add(places[j], places[i]), 0) and 0 not in (i, j)
+        beside = (i, j) in graph.edges and (j, i) not in mutual
         ax.add_patch(
             FancyArrowPatch(
                 places[j],
                 places[i],
                 arrowstyle="<|-|>" if (j, i) in mutual else "-|>",
-                connectionstyle="arc3,rad=0.35" if through_hub else "arc3",
+                connectionstyle=f"arc3,rad={0.35 if through_hub else 0.15 * beside}",
                 mutation_scale=12,
                 shrinkA=17,
                 shrinkB=17,
-                color=PALETTE["quiet"],
+                color=PALETTE["defective" if (j, i) in muted else "quiet"],
+                linestyle=":" if (j, i) in muted else "-",
             )
         )
-    for view, (x, y) in enumerate(places):
-        ax.scatter(x, y, s=620, color=PALETTE["sound"] if view else PALETTE["ink"], zorder=2)
-        ax.annotate(f"C{view + 1}", (x, y), color="white", ha="center", va="center", zorder=3)
+    colours = [PALETTE["sound" if view else "ink"] for view in range(graph.views)]
+    ax.scatter(*zip(*places, strict=True), s=620, color=colours, zorder=2)
+    for view, place in enumerate(places):
+        ax.text(*place, f"C{view + 1}", color="white", ha="center", va="center", zorder=3)
     ax.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
     ax.axis("off")
     return ax
