@@ -5,10 +5,12 @@ import errno
 import sys
 
 from mfkit.check import check
+from mfkit.devices import AMP
 from mfkit.files import InputError
 from mfkit.messages import MESSAGES
+from mfkit.presets import GRAPHS, PRESETS
 from mfkit.results import export, table
-from mfkit.run import GRAPHS, PRESETS, run
+from mfkit.run import run
 from mfkit.train import Diverged
 
 
@@ -81,7 +83,18 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument(
         "--features", metavar="DIR", help="share features between runs; default: in OUT"
     )
-
+    part.add_argument(
+        "--foreground",
+        metavar="MASKS",
+        help="which positions count: none, border, rembg, or a folder of masks; "
+        "default: the preset's",
+    )
+    part.add_argument("--amp", choices=AMP, help="compute the couplings' networks in it")
+    part.add_argument(
+        "--cluster",
+        metavar="WHERE",
+        help="hand the categories to Dask's workers: local, tcp://HOST:PORT or slurm",
+    )
     part.add_argument(
         "--view-dropout",
         type=_probability,

@@ -110,6 +110,11 @@ class Category:
     cameras: tuple[int, ...]
 
     @property
+    def splits(self) -> dict[str, list[Sample]]:
+        """The samples of "train" and of "test"."""
+        return {"train": self.train, "test": self.test}
+
+    @property
     def views(self) -> int:
         """V: how many cameras look at each sample."""
         return len(self.cameras)

@@ -36,6 +36,8 @@ def open_results(out: Path, config: dict) -> dict:
     if path.exists():
         results = read_results(out)
         earlier, asked = results["config"], json.loads(json.dumps(config))
+        earlier.setdefault("foreground", "none")  # runs from before these settings existed
+        earlier["training"].setdefault("amp", None)
         if earlier == asked:
             return results
         earlier["training"]["epochs"] = asked["training"]["epochs"]

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import socket
 import subprocess
 
@@ -88,7 +89,7 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):
     assert "audiojack: done before" in capsys.readouterr().out
     assert both["categories"]["audiojack"] == first["categories"]["audiojack"]
     assert list(both["categories"]) == ["audiojack", "gears"]
-    monkeypatch.setattr("mfkit.run.train", None)
+    monkeypatch.setattr("mfkit.job.train", None)
     assert run(tmp_path / "data", tmp_path / "out") == both
 
 
@@ -243,8 +244,9 @@ def test_one_bad_category_does_not_stop_the_others(tmp_path, capsys):
     assert list(results["categories"]) == ["gears", "mint"]
 
 
-def test_a_full_disk(tmp_path, capsys):
-    """On a real tmpfs that is too small; when it has room, the same command goes through."""
+def test_a_full_disk(tmp_path, capsys, monkeypatch):
+    """On a real tmpfs that is too small: noticed before the work starts, or, if others take the
+    room meanwhile, when writing fails; when it has room, the same command goes through."""
     tree(tmp_path / "data", train=8)
     small = tmp_path / "small"
     small.mkdir()
@@ -253,6 +255,10 @@ def test_a_full_disk(tmp_path, capsys):
         pytest.skip("mounting a small tmpfs needs root, as CI has it")
     command = ["run", "--data", str(tmp_path / "data"), "--out", str(small / "out")]
     try:
+        assert main(command) == 2
+        assert re.search(r"small: .* are free, .* are needed: make room", capsys.readouterr().err)
+        assert not list(small.rglob("*.f16"))
+        monkeypatch.setattr("mfkit.run.check_room", lambda *_: None)
         assert main(command) == 2
         error = capsys.readouterr().err.splitlines()[-1]
         assert "No space left on device" in error and "make room" in error

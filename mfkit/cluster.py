@@ -1,0 +1,136 @@
+"""Many machines: categories are independent, so Dask hands each one to a worker that is free.
+
+A worker does one category at a time and writes the same files as `run` does without a cluster, so
+all machines must see the data and the results under one path. A worker that dies costs the last
+epoch of its category: another one continues from the checkpoint.
+"""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psutil
+import torch
+
+from mfkit.files import InputError
+from mfkit.job import Job
+from mfkit.needs import estimate
+from mfkit.train import Diverged
+
+__all__ = ["run_jobs"]
+
+HOST = "127.0.0.1"  # local workers are for this machine alone
+KILLED = (
+    "its workers died again and again, perhaps for want of memory: look at their logs, then type "
+    "the same command again"
+)
+ONE_AT_A_TIME = threading.Lock()  # PyTorch's global random state belongs to the whole process
+
+
+def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | Exception]]:
+    """Hand out jobs and give back what comes of them, as they end.
+
+    A job is sent to a worker that offers a GPU (`--resources GPU=1`) if its device is "cuda", or if
+    it is "auto" and there is such a worker.
+
+    Arguments:
+        jobs: by name.
+        where: "local" starts workers here, one for each GPU or, without one, as many as processors
+            and memory allow; "tcp://HOST:PORT" joins the cluster of that scheduler; "slurm" asks
+            for one machine a category, as ~/.config/dask/jobqueue.yaml describes it.
+
+    Yields:
+        name, and the job's row of results.json or the reason why there is none.
+
+    Raises:
+        InputError: Dask is not installed, or there is no such cluster.
+    """
+    distributed = _package("distributed")
+    with _client(distributed, where, jobs) as client:
+        devices = {job.device for job in jobs.values()}
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        offered = any("GPU" in worker["resources"] for worker in workers)
+        needs_gpu = "cuda" in devices or ("auto" in devices and offered)
+        wanted = {"GPU": 1} if needs_gpu else None
+        futures = {
+            client.submit(_run, job, key=f"{name}-{job.out}", resources=wanted): name
+            for name, job in jobs.items()
+        }
+        print(f"{len(jobs)} categories, {len(workers)} workers so far")
+        for future in distributed.as_completed(futures):
+            name, error = futures[future], future.exception()
+            if error is None:
+                print(f"{name}: done")
+                yield name, future.result()
+            elif isinstance(error, InputError | Diverged):
+                yield name, error
+            elif isinstance(error, distributed.KilledWorker):
+                yield name, InputError(KILLED)
+            else:
+                raise error
+
+
+def _run(job: Job) -> dict:
+    """On a worker: one job at a time, also if the worker has several threads."""
+    with ONE_AT_A_TIME:
+        return job.run()
+
+
+@contextmanager
+def _client(distributed, where: str, jobs: Mapping[str, Job]) -> Iterator:
+    """A client of the cluster; what was started for it ends with it."""
+    if where == "local":
+        with _local(distributed, jobs) as cluster, distributed.Client(cluster) as client:
+            client.wait_for_workers(len(cluster.worker_spec), timeout=120)
+            yield client
+    elif where == "slurm":
+        queue = _package("dask_jobqueue", "dask-jobqueue")
+        resources = ["--resources GPU=1"] if "cuda" in {job.device for job in jobs.values()} else []
+        with queue.SLURMCluster(processes=1, worker_extra_args=resources) as cluster:
+            cluster.scale(jobs=len(jobs))
+            with distributed.Client(cluster) as client:
+                yield client
+    elif "://" in where:
+        try:
+            client = distributed.Client(where, timeout=10)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"--cluster {where}: no scheduler answers there ({error}); start one with "
+                "'dask scheduler' and give the address that it prints"
+            ) from None
+        with client:
+            yield client
+    else:
+        raise InputError(f"--cluster should be local, slurm or tcp://HOST:PORT, got {where!r}")
+
+
+def _local(distributed, jobs: Mapping[str, Job]):
+    """Workers on this machine: one for each GPU that alone sees it, or some that share the CPU."""
+    gpus = torch.cuda.device_count()
+    if gpus and any(job.device.startswith(("cuda", "auto")) for job in jobs.values()):
+        places = [
+            {"env": {"CUDA_VISIBLE_DEVICES": str(gpu)}, "resources": {"GPU": 1}}
+            for gpu in range(gpus)
+        ]
+    else:
+        room = psutil.virtual_memory().available // estimate(jobs.values()).memory
+        places = [{"env": {}}] * max(1, min(os.cpu_count(), room))
+    workers = {}
+    for number, place in enumerate(places[: len(jobs)]):
+        place = {**place, "env": {"TQDM_DISABLE": "1", **place["env"]}}
+        options = {"host": HOST, "nthreads": 1, "memory_limit": 0, **place}
+        workers[number] = {"cls": distributed.Nanny, "options": options}
+    scheduler = {"cls": distributed.Scheduler, "options": {"host": HOST, "dashboard": False}}
+    return distributed.SpecCluster(workers=workers, scheduler=scheduler, name="mfkit")
+
+
+def _package(module: str, name: str | None = None):
+    """A package of the extra `cluster`."""
+    try:
+        return __import__(module)
+    except ModuleNotFoundError:
+        raise InputError(
+            f"--cluster needs the package {name or module}, which is not installed: "
+            "pip install 'mfkit[cluster]'"
+        ) from None
