@@ -39,13 +39,13 @@ class _Joined(widgets.Box):
 
 
 class Several(_Joined):
-    """Switches and lists that have one value together: what is not at rest.
+    """Switches and lists that have one value together: what is not as at the beginning.
 
-    The value is a tuple of keys of the switches that are on, and of (key, choice) of the lists that
-    are not at None.
+    The value is a tuple of the keys of switches that are on, and of (key, choice) of lists, in the
+    order of the parts.
 
     Arguments:
-        parts: for each key a `ToggleButton`, or a `Dropdown` with the choice None.
+        parts: for each key a `ToggleButton` that is off, or a `Dropdown`.
         layout: keywords of the box's layout.
 
     Raises:
@@ -54,44 +54,39 @@ class Several(_Joined):
 
     def __init__(self, parts: Mapping[Hashable, widgets.Widget], **layout):
         self.parts = dict(parts)
+        self.rest = {key: part.value for key, part in self.parts.items()}
         children = tuple(self.parts.values())
         super().__init__(children, children=children, layout=widgets.Layout(**layout))
 
     def _read(self) -> tuple:
-        chosen = ((key, part.value) for key, part in self.parts.items())
-        return tuple(
-            key if value is True else (key, value)
-            for key, value in chosen
-            if value is not None and value is not False
-        )
+        return self._moved({key: part.value for key, part in self.parts.items()})
 
     def _write(self, value: tuple) -> None:
-        choices = self._choices(value)
-        for key, part in self.parts.items():
-            rest = False if isinstance(part, widgets.ToggleButton) else None
-            part.value = choices.get(key, rest)
+        for key, choice in (self.rest | self._choices(value)).items():
+            self.parts[key].value = choice
 
     @traitlets.validate("value")
     def _known(self, proposal):
         choices = self._choices(proposal.value)
-        for key, choice in choices.items():
-            part = self.parts.get(key)
-            options = [True] if isinstance(part, widgets.ToggleButton) else self._options(part)
-            if choice not in options:
-                raise ValueError(f"should be out of {list(self.parts)}, got {proposal.value}")
+        if any(choice not in self._options(key) for key, choice in choices.items()):
+            raise ValueError(f"should be out of {list(self.parts)}, got {proposal.value}")
+        return self._moved(self.rest | choices)
+
+    def _moved(self, choices: dict) -> tuple:
         return tuple(
-            key if choices[key] is True else (key, choices[key])
-            for key in self.parts
-            if key in choices
+            key if self.rest[key] is False else (key, choice)
+            for key, choice in choices.items()
+            if choice != self.rest[key]
         )
 
     def _choices(self, value: tuple) -> dict:
         """What is chosen by key; True for a switch."""
-        return dict((item, True) if item in self.parts else item for item in value)
+        return dict((item, True) if self.rest.get(item) is False else item for item in value)
 
-    @staticmethod
-    def _options(part: widgets.Dropdown | None) -> list:
-        return [] if part is None else [choice for _, choice in part.options]
+    def _options(self, key: Hashable) -> list:
+        if self.rest.get(key) is False:
+            return [True]
+        return [choice for _, choice in self.parts[key].options] if key in self.parts else []
 
 
 class Pad(_Joined):

@@ -23,7 +23,7 @@ __all__ = ["LatentExplorer"]
 
 THUMBNAIL = 96  # px
 PAGES = {  # the controls that a panel needs, beside those that all have
-    "maps": ("opacity", "threshold", "truth", "foreground", "view", "position"),
+    "maps": ("opacity", "threshold", "truth", "foreground"),
     "gaussian": ("block", "view"),
     "terms": ("view", "position"),
     "set": ("threshold",),
@@ -163,13 +163,12 @@ class LatentExplorer(widgets.VBox):
             picture = self.latents.picture(scene.images[view], view)
             image.value = encoded(picture[::2, ::2])
             score = scene.answer.images[view]
-            label = "absent" if math.isnan(score) else f"{source.codes[view]}, {score:.2f}"
-            defective = source.labels[view] and not math.isnan(score)
-            colour = PALETTE["defective" if defective else "ink"]
-            caption.value = f"<span style='color:{colour}'>C{view + 1}: {label}</span>"
+            label = source.codes[view] if source.labels[view] else "sound"
+            shown = "absent" if math.isnan(score) else f"{label} {score:.2f}"
+            caption.value = f"C{view + 1}: {shown}"
         if "position" in PAGES[scene.state["panel"]]:
             pad = self.controls["position"]
-            pad.picture.value = encoded(scene.overlay(scene.answer, scene.view))
+            pad.picture.value = encoded(scene.overlay(scene.answer, scene.view, marked=True))
 
     def _complain(self, error: Exception) -> None:
         text = html.escape(f"{type(error).__name__}: {error}")
@@ -253,7 +252,7 @@ def _controls(latents: Latents) -> dict[str, widgets.Widget]:
             options=models, value=latents.last, description="model", **late
         ),
         "against": widgets.Dropdown(
-            options=[("nobody", None), *zip(models, models, strict=True)], description="against"
+            options=[("nobody", ""), *zip(models, models, strict=True)], description="against"
         ),
         "panel": widgets.ToggleButtons(options=PANELS, style={"button_width": "auto"}),
         "view": widgets.ToggleButtons(
@@ -279,7 +278,7 @@ def _controls(latents: Latents) -> dict[str, widgets.Widget]:
         "swapped": Several(
             {
                 view: widgets.Dropdown(
-                    options=[("own", None), *samples],
+                    options=[("own", -1), *samples],
                     description=name,
                     layout=widgets.Layout(width="150px"),
                     style={"description_width": "25px"},

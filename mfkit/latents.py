@@ -24,7 +24,9 @@ from mfkit.score import nll_map
 from mfkit.train import load_flow
 from mfkit.views import ViewGraph
 
-__all__ = ["Latents", "Question", "Return", "edges"]
+__all__ = ["GREY", "Latents", "Question", "Return", "edges"]
+
+GREY = 225  # where there is no image
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Latents:
         """An image (PIXELS, PIXELS, 3) uint8; light grey where there is none."""
         path = self.samples[sample].images[view]
         if path is None:
-            return np.full((PIXELS, PIXELS, 3), 225, np.uint8)
+            return np.full((PIXELS, PIXELS, 3), GREY, np.uint8)
         return read_image(path, PIXELS, self.samples[sample].flips[view])
 
     def mask(self, sample: int, view: int) -> np.ndarray:

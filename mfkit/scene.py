@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mfkit import panels, sheets
 from mfkit.answers import Answer
-from mfkit.latents import Latents, Question
+from mfkit.latents import GREY, Latents, Question
 from mfkit.metrics import auroc
 from mfkit.patches import PIXELS
 from mfkit.plot import PALETTE
@@ -74,12 +74,12 @@ class Scene:
         """All views with their score maps over them, as the state wants them."""
         return [self.overlay(answer, view) for view in range(len(self.images))]
 
-    def overlay(self, answer: Answer, view: int) -> np.ndarray:
-        """One view with its score map over it: (PIXELS, PIXELS, 3) uint8."""
+    def overlay(self, answer: Answer, view: int, marked: bool = False) -> np.ndarray:
+        """One view with its score map over it, (PIXELS, PIXELS, 3) uint8; the position marked?"""
         state, latents, source = self.state, self.latents, self.images[view]
         picture = latents.picture(source, view)
         if not answer.present[view]:
-            return np.full_like(picture, 225)
+            return np.full_like(picture, GREY)
         nll, outlines = answer.map[view], []
         if latents.foreground is not None and state["foreground"]:
             shown = latents.shown([source])[0, view].float().numpy()
@@ -87,6 +87,11 @@ class Scene:
         outlines.append((sheets.enlarged(nll, PIXELS) > state["threshold"], ABOVE))
         if state["truth"]:
             outlines.append((latents.mask(source, view), PALETTE["truth"]))
+        if marked:
+            here = np.zeros(nll.shape, np.float32)
+            here[state["position"]] = 1
+            rows, columns = (np.arange(PIXELS) * size // PIXELS for size in here.shape)
+            outlines.append((here[rows][:, columns] > 0, ABOVE))
         return sheets.overlay(picture, nll, latents.limits["nll"], state["opacity"], outlines)
 
     def _panel(self, kind: str):
@@ -239,12 +244,17 @@ class Scene:
         views = range(len(self.images))
         rows = [("this sample", [latents.picture(s, v) for v, s in enumerate(self.images)])]
         if latents.patches is not None:
-            came = [latents.patches.mosaic(back.x[v], v) for v in views]
+            came = [self._drawn(back.x[v], v) for v in views]
             rows.append(("came back", came))
         if self.state["fraction"]:
             end = [latents.picture(self.state["towards"], v) for v in views]
             rows.append(("other sample", end))
         return sheets.way_back(rows)
+
+    def _drawn(self, x: torch.Tensor, view: int) -> np.ndarray:
+        """Features (C, H, W) by their nearest training patches; grey if the view is absent."""
+        image = self.latents.patches.mosaic(x, view)
+        return image if self.answer.present[view] else np.full_like(image, GREY)
 
     def _words_way_back(self) -> str:
         back = self._back()
