@@ -296,14 +296,14 @@ class MultiFlow(nn.Module):
 
     def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if noise is None:
-            noise = self.draw_noise(len(x)) if self.training else self._zeros(x)
-        expected = (len(x), 1, *x.shape[3:])
+            noise = self.draw_noise(x.shape[0]) if self.training else self._zeros(x)
+        expected = (x.shape[0], 1, *x.shape[3:])
         if noise.shape != expected:
             raise ValueError(f"'noise' should be {expected}, got {tuple(noise.shape)}")
         return noise.to(x)
 
     def _zeros(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), 1, *x.shape[3:])
+        return x.new_zeros(x.shape[0], 1, *x.shape[3:])
 
     def extra_repr(self) -> str:
         """Say what flows, and along which graph."""
