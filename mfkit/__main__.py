@@ -1,14 +1,16 @@
-"""The command line: python -m mfkit run | check | table | export."""
+"""The command line: python -m mfkit run | check | table | export | deploy."""
 
 import argparse
 import errno
 import sys
 
 from mfkit.check import check
+from mfkit.deploy import deploy
 from mfkit.devices import AMP
 from mfkit.files import InputError
 from mfkit.messages import MESSAGES
 from mfkit.presets import GRAPHS, PRESETS
+from mfkit.published import FORMATS, against_published, render
 from mfkit.results import export, table
 from mfkit.run import run
 from mfkit.train import Diverged
@@ -52,13 +54,20 @@ def _check(data: str, category: list[str] | None) -> int:
     return 0 if report.ok else 1
 
 
-def _table(runs: list[str]) -> int:
-    print(table(runs).to_string(float_format="%.1f"))
+def _table(runs: list[str], published: bool, form: str) -> int:
+    tables = [against_published(run) for run in runs] if published else [table(runs)]
+    for frame in tables:
+        print(render(frame, form))
     return 0
 
 
 def _export(run: str, category: str) -> int:
     print(export(run, category))
+    return 0
+
+
+def _deploy(run: str, category: str) -> int:
+    print(*deploy(run, category), sep="\n")
     return 0
 
 
@@ -116,9 +125,18 @@ def _parser() -> argparse.ArgumentParser:
     part = commands.add_parser("table", help="results of several runs side by side")
     part.set_defaults(command=_table)
     part.add_argument("runs", nargs="+", metavar="DIR", help="the --out of a run")
+    part.add_argument(
+        "--published", action="store_true", help="beside the published results on Real-IAD"
+    )
+    part.add_argument("--format", dest="form", default="text", choices=FORMATS)
 
     part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
     part.set_defaults(command=_export)
+    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--category", required=True, metavar="NAME")
+
+    part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
+    part.set_defaults(command=_deploy)
     part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
     return parser

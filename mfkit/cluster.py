@@ -14,9 +14,8 @@ import psutil
 import torch
 
 from mfkit.files import InputError
-from mfkit.job import Job
+from mfkit.job import FAILURES, Job
 from mfkit.needs import estimate
-from mfkit.train import Diverged
 
 __all__ = ["run_jobs"]
 
@@ -63,10 +62,10 @@ def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | 
             if error is None:
                 print(f"{name}: done")
                 yield name, future.result()
-            elif isinstance(error, InputError | Diverged):
-                yield name, error
             elif isinstance(error, distributed.KilledWorker):
                 yield name, InputError(KILLED)
+            elif isinstance(error, FAILURES):
+                yield name, error
             else:
                 raise error
 

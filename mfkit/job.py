@@ -24,7 +24,10 @@ from mfkit.masks import load_masks
 from mfkit.presets import Preset, new_flow
 from mfkit.train import save_flow, train
 
-__all__ = ["Job", "backbone_on"]
+__all__ = ["FAILURES", "Job", "backbone_on"]
+
+FAILURES = (ValueError, ArithmeticError, RuntimeError, MemoryError)
+"""What ends one category and leaves the others alone; a full disk, for one, ends the whole run."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """From a folder of pictures to results: one category, or all of them, here or on many machines."""
 
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from mfkit import cluster as machines
 from mfkit.data import Category, categories, read_category
 from mfkit.devices import choose_device
 from mfkit.files import InputError
-from mfkit.job import Job, backbone_on
+from mfkit.job import FAILURES, Job, backbone_on
 from mfkit.layout import find_category
 from mfkit.needs import check_room, estimate
 from mfkit.presets import GRAPHS, PRESETS, Preset, choose_preset
@@ -87,6 +88,8 @@ def run(
         if isinstance(row, Exception):
             troubles[name] = row
             print(f"{name}: {row}")
+            if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
+                traceback.print_exception(row)
         else:
             results["categories"] = dict(sorted({**results["categories"], name: row}.items()))
             write_results(out, results)
@@ -119,5 +122,5 @@ def _here(jobs: dict[str, Job]) -> Iterator[tuple[str, dict | Exception]]:
         print(f"{name}: {train} training and {test} test samples")
         try:
             yield name, job.run()
-        except (InputError, Diverged) as error:
+        except FAILURES as error:
             yield name, error

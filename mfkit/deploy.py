@@ -1,0 +1,182 @@
+"""For use elsewhere: score(x) as one program without mfkit, and a card that says what it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+import torch
+from torch import Tensor, nn
+
+from mfkit.evaluation import METRICS
+from mfkit.files import InputError, whole_file
+from mfkit.flow import MultiFlow
+from mfkit.results import read_results
+from mfkit.score import nll_map, sample_scores
+from mfkit.train import load_flow
+
+__all__ = ["Scorer", "deploy", "export_scorer", "model_card"]
+
+TOLERANCE = 1e-4  # nats per channel by which the exported program may differ
+
+
+class Scorer(nn.Module):
+    """Features in, scores out.
+
+    Arguments:
+        flow: in evaluation mode.
+    """
+
+    def __init__(self, flow: MultiFlow):
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score maps (B, V, H, W), image scores (B, V) and sample scores (B,) of x (B, V, C, H, W).
+
+        In nats per channel, by the maximum rule; every view is present, every position counts.
+        """
+        nll = nll_map(*self.flow(x))
+        images = nll.flatten(2).amax(2)
+        return nll, images, sample_scores(images)
+
+
+def export_scorer(flow: MultiFlow, path: str | Path, batches: Sequence[int] = (1, 3)) -> Path:
+    """Write score(x) as a program that PyTorch runs without mfkit and FrEIA, and check it.
+
+    `torch.export.load(path).module()(x)` runs it, for any number of samples.
+
+    Arguments:
+        flow: in evaluation mode, on the CPU.
+        path: ends in .pt2.
+        batches: numbers of samples for which the program is compared with `Scorer` itself.
+
+    Raises:
+        InputError: the program gives other scores, or its graph is shuffled anew each time.
+    """
+    scorer = Scorer(flow.eval())
+    generator = torch.Generator().manual_seed(0)
+    examples = [torch.randn(b, *flow.shape, generator=generator) for b in (2, *batches)]
+    with torch.no_grad():
+        dynamic = {"x": {0: torch.export.Dim("B", min=1)}}
+        program = torch.export.export(scorer, (examples[0],), dynamic_shapes=dynamic, strict=False)
+        for x in examples:
+            for ours, theirs in zip(scorer(x), program.module()(x), strict=True):
+                apart = (ours - theirs).abs().max().item()
+                if not apart <= TOLERANCE:
+                    raise InputError(
+                        f"{path}: the exported program differs from the flow by {apart:.2g} nats "
+                        "per channel; use model.pt, and report this with results.json's versions"
+                    )
+    with whole_file(path) as draft:
+        torch.export.save(program, draft)
+    return Path(path)
+
+
+CARD = Template("""\
+# Multi-Flow for $category
+
+One normalizing flow over the features of $views cameras that look at one object; a score is a
+negative log-likelihood. Trained with mfkit $mfkit on sound samples only.
+
+## Use
+
+Input: features ($views, $channels, $height, $width) of the backbone `$backbone`, $views views in
+the order of the cameras, mirrored as in training. Output: score maps, image scores and sample
+scores in nats per channel, without the constant; they may be negative, only their order matters. A
+threshold is not part of the model: choose it on sound samples that training has not seen.
+
+```python
+from mfkit import load_flow
+flow = load_flow("model.pt")              # reads with weights_only=True
+```
+
+`score.pt2` is the same without mfkit: `torch.export.load("score.pt2").module()(x)`.
+
+## Training
+
+| | |
+|---|---|
+| data | $data |
+| preset | $preset, seed $seed |
+| flow | $blocks blocks, hidden $hidden, graph $graph, message $message |
+| foreground | $foreground |
+| training | $training |
+| versions | $versions |
+
+## Results on the test split
+
+$samples samples, official rules (S-AUROC: maximum over views), percent.
+
+| $titles |
+|$rules|
+| $figures |
+
+The epochs were fixed beforehand; no result on the test split chose anything.
+
+## Limits
+
+It knows the objects, cameras and light that it was trained on and nothing else: another lot,
+another lens or another ground may score like a defect. Defects much smaller than one position of
+the feature map are missed. Few test samples leave an AUROC uncertain by some points.
+
+## Licence of the data
+
+To be filled in by whoever publishes these weights. Real-IAD is CC BY-NC-SA 4.0: weights trained on
+it are for research, not for products, and name it.
+""")
+
+
+def model_card(out: str | Path, category: str) -> str:
+    """A model card in Markdown, filled from results.json and the model's own configuration.
+
+    Arguments:
+        out: the folder of a run.
+        category: one that the run has finished.
+
+    Raises:
+        InputError: the run has no such category.
+    """
+    results = read_results(out)
+    row = _row(out, results, category)
+    flow = load_flow(Path(out) / category / "model.pt")
+    views, channels, height, width = flow.shape
+    settings = {**results["config"], "data": Path(results["config"]["data"]).name}
+    training = ", ".join(f"{key} {value}" for key, value in settings.pop("training").items())
+    versions = dict(results["versions"])
+    return CARD.substitute(
+        settings,
+        category=category,
+        views=views,
+        channels=channels,
+        height=height,
+        width=width,
+        training=training,
+        mfkit=versions["mfkit"],
+        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
+        samples=row["samples"],
+        titles=" | ".join(METRICS.values()),
+        rules="---|" * (len(METRICS) - 1) + "---",
+        figures=" | ".join(f"{100 * row[key]:.1f}" for key in METRICS),
+    )
+
+
+def deploy(out: str | Path, category: str) -> list[Path]:
+    """Write `out/category/score.pt2` and the model card `out/category/README.md`.
+
+    Raises:
+        InputError: the run has no such category, or the exported program gives other scores.
+    """
+    home = Path(out) / category
+    _row(out, read_results(out), category)
+    program = export_scorer(load_flow(home / "model.pt"), home / "score.pt2")
+    with whole_file(home / "README.md") as draft:
+        draft.write_text(model_card(out, category), encoding="utf-8")
+    return [program, home / "README.md"]
+
+
+def _row(out: str | Path, results: dict, category: str) -> dict:
+    """The row of a finished category."""
+    if category not in results["categories"]:
+        known = ", ".join(results["categories"])
+        raise InputError(f"{out} holds no finished category {category!r}; it holds {known}")
+    return results["categories"][category]
