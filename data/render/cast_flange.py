@@ -16,7 +16,8 @@ PAINT = {
     "red": (0.50, 0.03, 0.02),
 }
 CODES = ("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW")
-COARSE = 1.0  # factor on the size of defects
+COARSE = 1.3  # factor on the size of defects
+HIDE = True  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight
 SITES = (
     ("body", "+z", (-19, 19), (-19, 19), 3.0),

@@ -15,7 +15,8 @@ LOTS = {
     "grey": (0.20, 0.21, 0.22),
 }
 CODES = ("BX", "CH", "HS", "PS", "QS", "ZW")
-COARSE = 1.0  # factor on the size of defects
+COARSE = 1.8  # factor on the size of defects
+HIDE = True  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight
 SITES = (
     ("body", "+z", (-19, 19), (-19, 19), 3.0),

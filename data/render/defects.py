@@ -20,14 +20,16 @@ OPERATIONS = {}
 class Grade:
     """Draws sizes (mm) and contrasts (0..1) and remembers where in their ranges they lay.
 
-    ``coarse`` multiplies all sizes: what drowns in the grain of a casting shows on a polished cap.
+    ``coarse`` above 1 makes a category's defects plainer: it multiplies sizes, and draws less often
+    from the lower ends. What drowns in the reflections of a glossy knob or in the grain of a
+    casting shows on a dull block.
     """
 
     def __init__(self, rng, coarse=1.0):
         self.rng, self.coarse, self.size, self.contrast, self.levels = rng, coarse, 0.0, 1.0, []
 
     def draw(self, low, high):
-        level = self.rng.random()
+        level = self.rng.random() ** (1 / self.coarse)
         self.levels.append(level)
         return low * (high / low) ** level
 

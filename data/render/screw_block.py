@@ -17,6 +17,7 @@ LOTS = {
 }
 CODES = ("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW")
 COARSE = 1.0  # factor on the size of defects
+HIDE = False  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight
 SITES = (
     ("body", "+z", (-19, 19), (-12, 12), 3.0),
