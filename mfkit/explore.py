@@ -121,6 +121,14 @@ class LatentExplorer(widgets.VBox):
         """The scores of the state; see `mfkit.scene.Scene.numbers`."""
         return self.scene().numbers()
 
+    def save(self, _button=None) -> None:
+        """Write the picture to the file that is named in the drawer "Keep"."""
+        try:
+            path = save(self.figure(), self.file.value)
+            self.progress.value = f"saved {html.escape(str(path.resolve()))}"
+        except Exception as error:  # a folder that cannot be written, for example
+            self._complain(error)
+
     def redraw(self) -> None:
         """Show the state: picture, words, thumbnails, and the line of code."""
         self.progress.value = "<i>working ...</i>"
@@ -203,7 +211,7 @@ class LatentExplorer(widgets.VBox):
         """What changes the sample, and what keeps the state."""
         self.file = widgets.Text("explorer.png", description="file")
         button = widgets.Button(description="save the picture")
-        button.on_click(self._save)
+        button.on_click(self.save)
         keep = widgets.VBox([self.code, widgets.HBox([self.file, button])])
         move = widgets.VBox(
             [
@@ -218,13 +226,6 @@ class LatentExplorer(widgets.VBox):
         )
         names = ("Move: messages, views, cameras", "Keep: state and picture")
         return widgets.Accordion([move, keep], titles=names, selected_index=0)
-
-    def _save(self, _button=None) -> None:
-        try:
-            path = save(self.figure(), self.file.value)
-            self.progress.value = f"saved {html.escape(str(path.resolve()))}"
-        except Exception as error:  # a folder that cannot be written, for example
-            self._complain(error)
 
     def __repr__(self) -> str:
         return f"LatentExplorer({self._moved()})"

@@ -69,7 +69,7 @@ def maps(
         limits: of the colours, nats per channel.
         mark: x and y of the chosen position as shares of an image, and its view.
     """
-    return _sheet(rows, titles, [("score, nats per channel", limits)], mark)
+    return _sheet(rows, titles, [("nats per channel", limits)], mark)
 
 
 def terms(

@@ -39,7 +39,6 @@ MARKER = "# --- solution ---"
 BLANK = "# your code here"
 TABLE = re.compile(r"(?<=<!-- course -->\n).*?(?=<!-- /course -->)", re.DOTALL)
 LATER = {
-    "06_explorer": ("6 Explore the latent space", "an explorer: change one view, see who notices"),
     "07_realiad": (
         "7 Go to Real-IAD",
         "the paper's model on the paper's data, on your own machine",

@@ -331,12 +331,12 @@ def test_a_line_says_that_the_network_runs(explorer):
 
 def test_the_picture_can_be_saved(explorer, tmp_path):
     explorer.file.value = str(tmp_path / "kept.png")
-    explorer._save()
+    explorer.save()
     assert Image.open(tmp_path / "kept.png").width > 500
     assert "kept.png" in explorer.progress.value
     (tmp_path / "file").write_text("")
     explorer.file.value = str(tmp_path / "file" / "kept.png")
-    explorer._save()
+    explorer.save()
     assert "role='alert'" in explorer.words.value
 
 

@@ -1,0 +1,664 @@
+# %% [markdown] tags=["card"]
+# # 6 Explore the latent space
+#
+# **You build** an explorer for a trained flow: change a view, mute a message, take a camera away,
+# and see which cameras notice.
+#
+# **You will be able to** write a widget whose state is plain numbers, judge by eye and by number
+# whether latents are Gaussian, take a score apart, say which camera told which one what, and walk
+# from one object to another through the latent space.
+#
+# **You need** the model of [lesson 5](05_multiflow.ipynb) and the messages of
+# [lesson 4](04_messages.ipynb).
+#
+# **Time and memory** on a laptop with two cores: 50 minutes to read and try, or as long as you
+# like; 5 minutes to run (one to two with `MFKIT_FAST=1`), 2 GB.
+#
+# **From mfkit** `Latents`, `Question`, `LatentExplorer`, `save_flow`, `who_helps`.
+
+# %% tags=["setup"]
+import functools
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+import tqdm.auto
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+FAST = os.environ.get("MFKIT_FAST") == "1"
+tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=FAST)  # no bars in stored outputs
+
+warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
+try:
+    from mfkit import course
+    from mfkit.data import read_category
+    from mfkit.explore import LatentExplorer
+    from mfkit.features import FeatureStore, load_backbone
+    from mfkit.flow import MultiFlow
+    from mfkit.latents import Latents, Question
+    from mfkit.plot import PALETTE
+    from mfkit.probe import who_helps
+    from mfkit.score import nll_map
+    from mfkit.train import Training, save_flow, train
+    from mfkit.views import ViewGraph
+except ModuleNotFoundError as missing:
+    raise RuntimeError(
+        f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
+        "folder of the project, and open the notebook again."
+    ) from None
+
+# %% tags=["setup"]
+SIZE = 128 if FAST else 256  # px: edge of a picture; 16 px become one position of a feature map
+EPOCHS = (1, 3, 8) if FAST else (1, 5, 20)  # after which the wheel is saved
+RATE = 4e-3 if FAST else 2e-3  # learning rate: few steps must be longer ones
+torch.set_num_threads(1 if FAST else torch.get_num_threads())  # small tensors need no helpers
+DATA = course.find_data()  # says what to do when the folder is not there
+CACHE = DATA.parent.parent / "runs" / "course"
+
+# %% [markdown]
+# The model is trained, its table of AUROCs is written. Do we *understand* it? A table says how
+# often it is right, and not why. Today we build a tool to look inside and to push things around,
+# and use it to ask a trained flow the questions that were left open.
+
+# %%
+course.method("explore")
+
+# %% [markdown]
+# ## Two flows, and one of them three times
+#
+# First we need something to look at: the **wheel** and the **separated** flow of lesson 5, on the
+# same standardised features. The library's `train` continues where an earlier call stopped. So we
+# can ask it for one epoch, save the flow, ask for more, and save again: that keeps the wheel at
+# three ages. **The files are kept** in `runs/course` (about 300 MB), and the second time this cell
+# only looks them up. Delete the folder to free the space.
+
+# %% tags=["setup"]
+category = read_category(DATA, "screw_block")
+backbone = load_backbone("efficientnet_lite0")
+backbone.size = SIZE  # any multiple of 16 px will do
+stores = {
+    split: FeatureStore.build(CACHE / f"{SIZE}px" / f"{split}.f16", samples, backbone)
+    for split, samples in (("train", category.train), ("test", category.test))
+}
+x_train, x_test = (store.read(range(len(store))) for store in stores.values())
+mean, deviation = (f(x_train, dim=(0, 1, 3, 4)).reshape(-1, 1, 1) for f in (torch.mean, torch.std))
+x_train, x_test = (x_train - mean) / deviation, (x_test - mean) / deviation
+
+
+# %% tags=["setup"]
+class Kept:
+    """Features in memory, with what `train` asks of a store."""
+
+    def __init__(self, x, fingerprint):
+        self.x, self.fingerprint = x, fingerprint
+
+    def __len__(self):
+        return len(self.x)
+
+    def read(self, indices):
+        return self.x[indices]
+
+
+def trained(name, graph, epochs, seed=0):
+    """Files of a flow after each of these numbers of epochs; trained once, then looked up."""
+    data = Kept(x_train, f"{stores['train'].fingerprint} standardised")
+    folder = CACHE / f"{SIZE}px" / data.fingerprint[:8] / name
+    torch.manual_seed(seed)
+    flow = MultiFlow(112, SIZE // 16, SIZE // 16, graph, blocks=4, hidden=32, seed=seed)
+    paths = [folder / f"epoch-{epoch}.pt" for epoch in epochs]
+    for epoch, path in zip(epochs, paths, strict=True):
+        if not path.exists():
+            training = Training(epochs=epoch, batch=8, learning_rate=RATE, clip_norm=1.0)
+            train(flow, data, training, folder, seed)
+            save_flow(flow, path)
+    return paths
+
+
+# %% tags=["setup"]
+ages = trained("wheel", ViewGraph.wheel(), EPOCHS)
+
+# %% tags=["setup"]
+(separated,) = trained("separated", ViewGraph.empty(5), EPOCHS[-1:])
+
+# %% [markdown]
+# ## Compute first, then index
+#
+# A tool is only used if it answers at once. When you move a slider and wait for a second, you have
+# forgotten what you wanted to see. Our flow needs about a tenth of a second for one object, and a
+# picture takes as long again. So here is the one rule of this lesson: **compute everything that can
+# be computed before the tool opens; a slider only picks a row of a table.**
+#
+# Start with a table that you can read. Three blocks, each of which makes four numbers from four
+# numbers. We keep what comes out of every block, and count how many numbers fall into each of three
+# bins.
+
+# %%
+steps = np.array([[-3.0, -3.0, 3.0, 3.0], [-2.0, -1.0, 0.5, 2.0], [-1.0, 0.0, 0.2, 0.9]])
+bins = np.array([-4.0, -0.5, 0.5, 4.0])
+counts = np.stack([np.histogram(step, bins)[0] for step in steps])
+print(counts)
+print("after block 2:", counts[2])
+
+# %% [markdown]
+# Moving a slider to block 2 is `counts[2]`: nothing is left to compute. Now the same for real
+# latents. Here is a small explorer with one slider. It has the form that you have seen in lesson 2,
+# and each part has a reason:
+#
+# * `figure()` is **pure**: it draws what the slider says on a figure of its own. It remembers
+#   nothing, so it cannot show something stale, and no figure is left behind in memory.
+# * `state()` says in **plain numbers** what is shown. Whoever has the state has the picture.
+# * `__repr__` shows the state. So a test can compare it, also where no browser is.
+# * `continuous_update=False`: the slider reports where it was let go, not every pixel of its way.
+# * The axes have **fixed limits**. If they moved with the data, you could not compare two settings.
+
+
+# %%
+class ExplorerV1(widgets.VBox):
+    """Numbers after each block of a flow against N(0, 1)."""
+
+    def __init__(self, steps, bins=np.linspace(-4, 4, 41)):  # noqa: B008
+        self.bins = bins
+        self.heights = [np.histogram(step, bins, density=True)[0] for step in steps]
+        self.block = widgets.IntSlider(max=len(steps) - 1, continuous_update=False)
+        self.picture = widgets.HTML()
+        super().__init__([self.block, self.picture])
+
+    def figure(self):
+        figure = Figure(figsize=(5, 2.4), layout="constrained")
+        ax = figure.subplots()
+        ax.stairs(self.heights[self.block.value], self.bins, fill=True, color=PALETTE["sound"])
+        ax.plot(self.bins, norm.pdf(self.bins), color=PALETTE["ink"])
+        ax.set(ylim=(0, 1), xlabel="value", ylabel=f"density after block {self.block.value}")
+        return figure
+
+    def state(self):
+        return {"block": self.block.value}
+
+    def __repr__(self):
+        return f"ExplorerV1({self.state()})"
+
+
+# %%
+small = ExplorerV1(np.random.default_rng(0).standard_normal((3, 4000)) * [[2.0], [1.5], [1.0]])
+small.block.value = 2
+print(small)
+small.figure()
+
+# %% [markdown]
+# The third row of our table is really N(0, 1), and the bars follow the curve. Two things are
+# missing before you could give this to somebody. The picture must be put into the page whenever the
+# slider moves (lesson 2 did it with a `widgets.Image`). And an error must be *shown*: a callback of
+# a widget has no cell under which a traceback could appear, so errors get lost, and the user looks
+# at an old picture and believes it. The library's explorer catches them and shows them where the
+# picture was.
+#
+# ## The explorer
+#
+# `Latents` computes the table: for every test sample and every flow the latents, both terms of the
+# score, histograms and quantiles after each block. It also cuts patches out of the training
+# pictures, to show later on what features mean. `LatentExplorer` puts sliders and pictures around
+# it.
+
+# %% tags=["setup"]
+latents = Latents(
+    {"separated": separated, "wheel": ages[-1]},
+    x_test,
+    category.test,
+    train=(x_train, category.train),
+)
+flow = latents.flows["wheel"]
+sound = np.flatnonzero(~latents.labels)
+brightest = int(latents.scores["wheel"].argmax())
+explorer = LatentExplorer(latents)
+
+# %%
+whole = latents.whole["wheel"][0]
+print("latents z:", whole.z.shape, " score map:", whole.nll.shape)
+print("histograms after block 0 to 4, per view:", whole.density.shape)
+explorer.restore({"sample": 32})
+explorer
+
+# %% [markdown]
+# With a running notebook you see the whole tool above; otherwise its picture alone. From the top:
+# buttons for **presets**; the **sample**, the **model**, and a second model to compare it with; a
+# strip of the five **views** with label and image score; seven **panels**; the controls of the
+# chosen panel; the picture; the numbers in words. Below are two drawers. *Move* changes the object:
+# mute messages, take a view from another sample, take a camera away. *Keep* holds the state as a
+# line of code, and saves the picture. All of it works by keyboard, too: Tab goes to the next
+# control, arrows move it.
+#
+# The views are called C1 to C5 here, as on the disk: C1 is view 0, the camera above.
+#
+# One number rules several panels: the **threshold**. A sample's score is the maximum over its
+# views, and an image's score is the maximum over its positions. So a sample is called defective
+# exactly if *some position of some view* lies above the threshold. That is why one threshold can
+# stand in the map (white outline), in the histogram of the set and on the ROC curve. It starts
+# where 95 in 100 sound samples lie below it.
+#
+# Does the explorer show what the flow says? A tool that you do not check is a rumour. We compare
+# its numbers with the flow itself.
+
+# %%
+with torch.no_grad():
+    nll = nll_map(*flow(x_test[[32]]))
+numbers = explorer.numbers()
+print("shown and computed score agree:", abs(numbers["score"] - nll.max().item()) < 2e-3)
+images = nll[0].amax((1, 2)).tolist()
+print("image scores agree:", np.allclose(numbers["images"], images, atol=2e-3))
+print(explorer, "with everything else as it was at the beginning")
+
+# %% [markdown]
+# ## Does it become Gaussian?
+#
+# The flow was trained to turn features into independent numbers from N(0, 1). Choose the panel
+# *gaussian* and move the slider **block** from 0 to 4. Above are histograms of all latents of each
+# view, below their **Q-Q plots**: each dot compares a quantile of the latents with the same
+# quantile of N(0, 1). On the diagonal they agree; a flatter line means a narrower distribution.
+
+# %%
+explorer.restore({"sample": 0, "panel": "gaussian", "block": 2})
+explorer
+
+# %% [markdown]
+# In the stored picture, after block 2, the histograms are *narrower* than the curve. Is that not
+# wrong? The flow is in the middle of its work: nothing asks the numbers between two blocks to be
+# normal. Look at block 0: the features themselves follow the curve rather well! Of course they do:
+# we have standardised them, so they have mean 0 and variance 1 before the flow has done anything.
+# So what has the flow done?
+#
+# A histogram throws all numbers into one bag. It cannot see whether they *depend on each other*.
+# The base density demands more than a bell: every number must be independent of every other one. In
+# a feature map, a position and its right neighbour are alike. In white noise they are not. Let us
+# measure this correlation after each block.
+
+
+# %%
+def neighbour_correlation(x):
+    """Correlation of every number with the one at the next position to the right."""
+    return np.corrcoef(x[..., :-1].flatten(), x[..., 1:].flatten())[0, 1]
+
+
+with torch.no_grad():
+    steps = [x_test[sound[:8]], *flow.trace(x_test[sound[:8]])]
+correlation = [neighbour_correlation(step) for step in steps]
+# Seeds 0 to 2: 0.52, then 0.45, 0.37, 0.31, and 0.27 to 0.28.
+print("features, more than 0.4:", correlation[0] > 0.4)
+print("falls with every block:", bool((np.diff(correlation) < 0).all()))
+print("latents, less than 0.35:", correlation[-1] < 0.35)
+
+# %% [markdown]
+# This is the work that the histogram hides: block by block, neighbours become less alike. It is not
+# finished: 0 would be independence, and in the fast setting a good part is left. So never judge a
+# flow by a histogram alone. (A flow with raw features, not standardised, would change its histogram
+# a lot, and look much more impressive.)
+#
+# ## Take the score apart
+#
+# The panel *terms* shows the two terms of the score as maps, and their sum, for every view. Under
+# the picture stands the formula of lesson 3 with the numbers of the chosen position in it. Click on
+# the small map to choose another position, or type row and column. The preset *a defect that one
+# camera sees* brings you straight to the brightest position.
+
+
+# %%
+def peak(model, sample):
+    """State that looks at the brightest position of a sample."""
+    nll = latents.whole[model][sample].nll
+    view, row, column = map(int, np.unravel_index(nll.argmax(), nll.shape))
+    return {"sample": int(sample), "view": view, "position": (row, column)}
+
+
+explorer.restore({**peak("wheel", brightest), "panel": "terms"})
+explorer.figure()
+
+# %% [markdown]
+# The upper row is half the squared norm of the latent, the middle row minus the log-determinant,
+# the lower row their sum, each with a colour scale of its own that stays the same for all samples.
+# At the defect one position burns in the upper row. In the middle row you see the object itself: on
+# edges and screws the flow has to stretch less than on the smooth background, whether or not
+# something is wrong there. So which term finds defects? We look at the brightest position of every
+# defective sample, and ask by how much each term lies above its median in that view.
+
+# %%
+rises = []
+for sample in np.flatnonzero(latents.labels):
+    at, answer = peak("wheel", sample), latents.whole["wheel"][sample]
+    parts = (answer.half[at["view"]], -answer.log_det[at["view"]])
+    rises.append([part[at["position"]] - np.median(part) for part in parts])
+half, log_det = np.array(rises).T
+# Seeds 0 to 2: in 98 of 100 samples; on average the norm rises by 1.7, the other term by 0.1.
+print("the norm rises more, in more than 85 in 100:", (half > log_det).mean() > 0.85)
+print("and at least five times as much on average:", half.mean() > 5 * log_det.mean())
+
+# %% [markdown]
+# It is the norm. A defect is a latent far away from the origin: a value that the neighbours and the
+# other channels did not predict. The log-determinant says how sure the flow usually is about this
+# kind of place. It is the yardstick, not the alarm. Without it the score would be unfair: on the
+# smooth ground, where everything can be predicted, a small deviation counts for more.
+#
+# ## What did the neighbours tell it?
+#
+# The panel *position* looks at one position of one view. On the left is its latent, channel by
+# channel: 95 in 100 should lie in the grey band. On the right are the training patches whose
+# features are most similar, and in the middle are the **messages**. Each bar mutes one message, and
+# says by how many nats this position becomes less likely. A bar to the right: the message helped,
+# the other camera had foretold what is seen here. A bar to the left: it misled.
+
+# %%
+explorer.restore({**peak("wheel", brightest), "panel": "position"})
+explorer.figure()
+
+# %% [markdown]
+# In the stored picture a great many channels leave the band: that is the alarm. Two messages help
+# all the same, and one misleads: a camera that sees no defect foretells a sound edge. The patches
+# show what a feature means: *here* is what the camera sees, and beside it are the places in sound
+# training pictures that look most like it to the backbone. They show the same edge of the part, and
+# none of them has the chip. So the backbone knew where on the part it was; it just had never seen
+# *this* there.
+#
+# Over the whole map the bars have a sum that you know from the library: `who_helps`, the worth of a
+# message for its receiver. One check for both.
+
+# %%
+question = Question("wheel", 0)
+told = latents.told(question, view=1)
+matrix = who_helps(flow, x_test[[0]])[0]
+sums = {sender: worth.sum() for sender, worth in told.items()}
+print("C2 hears:", [f"C{sender + 1}" for sender in sums])
+print("the same worth:", all(abs(sums[j] - matrix[1, j].item()) < 0.1 for j in sums))
+print("every message helps C2:", all(worth > 0 for worth in sums.values()))
+
+# %% [markdown]
+# ## Swap a view, and see who notices
+#
+# The preset *swapped views* gives a sound sample the second view (C2) of another sound sample. Each
+# picture is sound; the set is not. On the left is the graph, on the right every view's image score,
+# *whole* and *changed*.
+
+# %%
+explorer.restore({"sample": 0, "swapped": ((1, 1),), "panel": "messages"})
+explorer
+
+# %% [markdown]
+# In the stored picture C2 moves to the right, and others move a little. Now predict before you look
+# on: what will you see if you choose the model *separated* at the top? And in the wheel, is there a
+# view that cannot hear C2 at all, and what does it do?
+#
+# An image score is a maximum over 64 positions, which is a nervous number. So we test the question
+# on the *mean* of the map, over twelve samples.
+
+
+# %%
+def answer_to_swap(model):
+    """How much the mean score of each view changes when C2 comes from another sample: (12, V)."""
+    changes = []
+    for sample, donor in zip(sound[:12], np.roll(sound, -1)[:12], strict=True):
+        whole = latents.whole[model][sample]
+        swapped = latents.ask(Question(model, int(sample), swapped=((1, int(donor)),)))
+        changes.append((swapped.nll - whole.nll).mean((1, 2)))
+    return np.array(changes)
+
+
+change = {model: answer_to_swap(model) for model in ("separated", "wheel")}
+others = [0, 2, 3, 4]
+print("separated, no other view moves:", np.abs(change["separated"][:, others]).max() < 1e-5)
+# Seeds 0 to 2: C2 rises by 0.16 to 0.18, C1, C3 and C5 by 0.03 to 0.05, C4 by 0.001.
+rise = change["wheel"].mean(0)
+print("wheel, C2 rises most:", rise.argmax() == 1)
+print("wheel, its neighbours C1, C3 and C5 rise:", bool((rise[[0, 2, 4]] > 0.01).all()))
+print("wheel, C4 moves less than any of them:", bool(abs(rise[3]) < rise[[0, 2, 4]].min()))
+
+# %% [markdown]
+# In the separated flow nobody moves but C2 itself: it scores another sound picture, that is all. In
+# the wheel C2 becomes *less likely than it was*, because C1, C3 and C5 describe another object to
+# it, and these three are led astray by C2 in turn. C4 stands opposite, hears nothing from C2, and
+# does not mind.
+#
+# ## Mute a message, take a camera away
+#
+# In the drawer *Move*, switch off **C1 → C2**: the hub falls silent for one side camera. The arrow
+# turns into a dotted line.
+
+# %%
+explorer.restore({"sample": 0, "muted": ((0, 1),), "panel": "messages"})
+muted = latents.ask(Question("wheel", 0, muted=((0, 1),)))
+loss = (muted.nll - whole.nll).mean((1, 2))
+print("C2, which no longer hears C1, loses most:", loss.argmax() == 1)
+print("more than five times as much as any other:", loss[1] > 5 * np.delete(loss, 1).max())
+explorer.figure()
+
+# %% [markdown]
+# A muted message hurts its receiver. The others notice only at second hand, since what C2 sends
+# them in the next coupling is worse than it was. If you mute *all* edges, the wheel is a separated
+# flow, but a bad one: it has learned to rely on its neighbours.
+#
+# Taking a camera away (*Cameras to take away*) is something else. The camera falls out of the
+# product of densities: it has no score, it sends nothing, and the means of its neighbours run over
+# those who are left. What remains is an exact likelihood of the other four views. And if you take
+# all five away? There is no such thing as the likelihood of nothing; the explorer must say so.
+
+# %%
+explorer.restore({"absent": (0, 1, 2, 3, 4)})
+print(explorer)
+print("an error is shown:", "ValueError" in explorer.words.value)
+print("no old picture stays:", explorer.picture.layout.visibility == "hidden")
+explorer.restore({"absent": (0,)})
+print("and it goes away:", explorer.picture.layout.visibility == "visible")
+
+# %% [markdown]
+# ## The way back
+#
+# A flow runs in both directions. The panel *way back* turns latents into features again. Features
+# are no pictures, and we have trained no decoder. But we have training pictures: at each position
+# we put the **training patch whose features are nearest**. The mosaic does not show what the
+# features are; it shows what they resemble.
+
+# %%
+explorer.restore({"sample": brightest, "panel": "way back"})
+print(
+    "the way there and back, largest error below 1e-4:",
+    latents.back(Question("wheel", 0)).error < 1e-4,
+)
+explorer.figure()
+
+# %% [markdown]
+# Above are the pictures, below is what came back: exactly the features that went in, drawn with
+# patches of other parts. You can make out the part and its screws, in patchwork, and the chip is
+# gone, since no training patch has one. Here and there a patch has a wrong colour: for the backbone
+# the shape counted for more. Now use the controls:
+#
+# * **temperature** multiplies the latents. At 1 nothing happens. Below 1 everything moves towards
+#   the middle of the distribution. If a defect is a latent far outside, what will become of it?
+# * **draw no.** takes latents from N(0, 1) in place of the sample's own: number 1, 2, 3 and so on
+#   are new objects that no camera has ever seen.
+# * **towards** and **fraction** walk on a straight line from this sample's latents to another's.
+
+# %%
+scores = {t: latents.back(Question("wheel", brightest), temperature=t).score for t in (1.0, 0.5)}
+threshold = explorer.start["threshold"]
+print("the defective sample, above the threshold:", scores[1.0] > threshold)
+print("its latents halved, the score falls by more than half:", scores[0.5] < 0.5 * scores[1.0])
+explorer.restore({"sample": 0, "panel": "way back", "towards": 1, "fraction": 0.5})
+explorer.figure()
+
+# %% [markdown]
+# The last picture is the middle of the line between two sound samples: above the one, below the
+# other, between them a mosaic that takes from both. Do not expect a smooth change from part to
+# part. With eight epochs (or twenty) on 64 samples, this flow knows local texture well and the
+# object as a whole only roughly.
+#
+# ## Watch it learn
+#
+# The same tool replays the training. Give it the three saved ages of the wheel in place of two
+# models: the slider **model** is now a clock, and the button beside it plays.
+
+# %%
+replay = LatentExplorer(
+    Latents(dict(zip(("young", "older", "grown"), ages, strict=True)), x_test, category.test)
+)
+replay.restore({"panel": "set", "model": "young", "against": "grown"})
+replay
+
+# %% [markdown]
+# The panel *set* compares two models on the same axes: the scores of all samples by the youngest
+# wheel, the same against the grown one, and both ROC curves. In the stored picture most sound
+# samples lie below the diagonal of the scatter plot: they have become more likely with training.
+# And the defective ones?
+
+# %%
+young, grown = (replay.latents.scores[name] for name in ("young", "grown"))
+bad = replay.latents.labels
+gain = young - grown
+# Seeds 0 to 2, medians: 0.69 to 0.77 for sound samples, 0.00 to 0.13 for defective ones.
+print("sound samples have become more likely:", np.median(gain[~bad]) > 0.4)
+print("defective ones less so:", np.median(gain[bad]) < np.median(gain[~bad]) - 0.3)
+
+# %% [markdown]
+# Half of the defective samples gained nothing at all, although most of their positions are as sound
+# as anybody's: their score is a maximum, and the position that decides it has become *less* likely.
+# That is what training is for. A flow that knows little is surprised by everything equally; the
+# better it knows what is sound, the more a defect stands out.
+#
+# ## Keep what you found
+#
+# You have found something strange and want to show it to a colleague. A screenshot cannot be moved
+# any further. A state can: it is a dictionary of plain numbers, and the drawer *Keep* shows the
+# line that brings it back.
+
+# %%
+explorer.restore({"sample": 7, "panel": "messages", "muted": ((0, 1), (0, 2))})
+print(explorer.line())
+kept, shown = explorer.state(), explorer.picture.value
+explorer.restore()
+print("back at the beginning:", explorer)
+explorer.restore(kept)
+print("the same picture, byte by byte:", explorer.picture.value == shown)
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    explorer.file.value = str(Path(folder) / "strange.png")
+    explorer.save()  # what the button "save the picture" does
+    print([path.name for path in Path(folder).iterdir()])
+
+# %% [markdown]
+# A wrong state is refused, as a whole. Nothing is worse than a tool that takes half of what you
+# said.
+
+# %%
+try:
+    explorer.restore({"sample": 3, "muted": ((1, 3),)})
+except ValueError as error:
+    print(str(error).split(":")[0])
+print("unchanged:", explorer.state() == kept)
+
+# %% [markdown]
+# In the wheel, C2 and C4 do not talk to each other, so this message cannot be muted.
+#
+# ## What we have built
+#
+# * A rule for tools that answer at once: **compute first, then index**.
+# * A form that can be tested and kept: a pure `figure()`, a `state()` of plain numbers, a `repr`.
+#   Fixed limits, so that pictures can be compared; errors where the user looks.
+# * **Gaussian or not**: a histogram throws everything into one bag; dependence needs a look of its
+#   own. Between two blocks nothing has to be normal.
+# * The **norm** finds the defect, the **log-determinant** is the yardstick.
+# * Swap, mute, take away: the separated flow answers alone; in the wheel the neighbours answer, and
+#   the view opposite does not.
+# * **Back to features** with any change you like, drawn with training patches.
+#
+# The explorer takes your own runs as well: `Latents` accepts the path of any `model.pt`, features,
+# and samples, with any number of cameras and any graph.
+#
+# ## Exercises
+
+# %% [markdown] tags=["exercise"]
+# **1. Predict, then run.** You draw from the flow and turn the temperature down: 1, then 0.5, then
+# 0. At 0 all latents are 0, the most likely latent there is. Which of the three objects gets the
+# *lowest* mean score (is the most likely one)? Is it the one at 0? Write down your guess first.
+
+# %% tags=["exercise"]
+guess = None  # 0, 0.5 or 1
+question = Question("wheel", 0)
+# --- solution ---
+guess = 0.5
+means = {t: latents.back(question, temperature=t, seed=1).mean for t in (0.0, 0.5, 1.0)}
+print("as guessed:", min(means, key=means.get) == guess)
+# Temperature 0 has the smallest norm, but the score has a second term. Features that no object ever
+# has lie where the flow has not learned to be sure: the log-determinant is lower there. The most
+# likely latent does not become the most likely object.
+
+# %% [markdown] tags=["exercise"]
+# **2. Half of the way.** Walk from sound sample 0 to the brightest defective sample in steps of a
+# quarter. Predict how the *mean* score changes on the way: a straight line, a hill, or a valley?
+# And the sample score, a maximum? (Lengths of random vectors help: what is the length of the
+# middle between two independent vectors of 100 numbers each?)
+
+# %% tags=["exercise"]
+steps = (0.0, 0.25, 0.5, 0.75, 1.0)
+# --- solution ---
+way = [latents.back(Question("wheel", 0), brightest, step) for step in steps]
+means = [back.mean for back in way]
+print("the mean score is a valley:", max(means[1:4]) < min(means[0], means[-1]))
+print("the sample score ends at the defect:", way[-1].score == max(back.score for back in way))
+# Two independent latents of equal length L are at right angles to each other, so their middle has
+# the length 0.7 L: half of the squared norm is gone. The middle is too ordinary for a real object.
+# The maximum belongs to one position, where only the defective sample is far outside: it grows with
+# the square of the fraction.
+
+# %% [markdown] tags=["exercise"]
+# **3. Who helps C1?** The hub hears all four sides. Find for sound sample 0 the message that is
+# worth most to it: first by eye (panel *messages*: mute one at a time, and read off C1), then by
+# `latents.told`. Does the answer stay the same for the other sound samples?
+
+# %% tags=["exercise"]
+told = latents.told(Question("wheel", 0), view=0)
+# --- solution ---
+worth = {sender: told[sender].sum() for sender in told}
+best = max(worth, key=worth.get)
+print("all four help:", all(value > 0 for value in worth.values()))
+print("as who_helps says:", best == who_helps(flow, x_test[[0]])[0, 0].argmax().item())
+firsts = []
+for sample in sound[:8]:
+    maps = latents.told(Question("wheel", int(sample)), view=0)
+    firsts.append(max(maps, key=lambda sender: maps[sender].sum()))
+print("senders that come first for some of 8 samples:", 1 <= len(set(firsts)) <= 4)
+# C2 comes first for most of them, but not for all. What a message is
+# worth also depends on what the others have told already: muting one of four costs little as long
+# as the rest says the same.
+
+# %% [markdown] tags=["exercise"]
+# **4. No false alarm.** Put the threshold just above the hardest sound sample (there is a preset
+# for it), choose the panel *set*, and read off how many defective samples are still found. Keep the
+# state as one line of code. Then compare with *separated* on the same axes: which flow pays more
+# for having no false alarm?
+
+# %% tags=["exercise"]
+hardest = float(latents.scores["wheel"][sound].max())
+# --- solution ---
+explorer.restore({"panel": "set", "threshold": round(hardest + 0.01, 2), "against": "separated"})
+print("no false alarm:", "with 0 false alarms" in explorer.words.value)
+found = int((latents.scores["wheel"] > explorer.state()["threshold"]).sum())
+print("some are found, some are missed:", 0 < found < latents.labels.sum())
+print(sorted(explorer.state().keys() & {"threshold", "against", "panel"}))
+# One threshold belongs to one model: the scores of two flows differ by an offset, and each needs
+# its own. Compare the left ends of the two ROC curves instead: how high does each of them start?
+
+# %% [markdown]
+# ## Further reading
+#
+# * Smilkov and others, *Direct-Manipulation Visualization of Deep Networks*, 2017,
+#   [arXiv 1708.03788](https://arxiv.org/abs/1708.03788): the playground whose state is one address.
+# * Kahng and others, *GAN Lab*, 2018, [arXiv 1809.01587](https://arxiv.org/abs/1809.01587): a
+#   generative model that you can watch while it learns.
+# * Wang and others, *CNN Explainer*, 2020, [arXiv 2004.15004](https://arxiv.org/abs/2004.15004):
+#   from the overview to the single number in the formula.
+# * Kirichenko and others, *Why Normalizing Flows Fail to Detect Out-of-Distribution Data*, 2020,
+#   [arXiv 2006.08545](https://arxiv.org/abs/2006.08545): what flows look at, and what they miss.
+# * Nalisnick and others, *Detecting Out-of-Distribution Inputs to Deep Generative Models Using
+#   Typicality*, 2019, [arXiv 1906.02994](https://arxiv.org/abs/1906.02994): likely and typical are
+#   not the same (exercises 1 and 2).
