@@ -4,6 +4,7 @@ Imported in a notebook, it also makes every `Figure` show itself as the last lin
 pyplot drew it or not.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 from mfkit.files import InputError
 from mfkit.views import ViewGraph
 
-__all__ = ["PARTS", "find_data", "method"]
+__all__ = ["PARTS", "find_data", "find_realiad", "method"]
 
 PARTS = {
     "look": "1  look",
@@ -26,6 +27,7 @@ PARTS = {
     "messages": "4  messages",
     "multiflow": "5  Multi-Flow",
     "explore": "6  explore",
+    "realiad": "7  Real-IAD",
 }
 """What `method` can mark, in the order of the lessons."""
 
@@ -46,7 +48,7 @@ _TODAY = {  # which lessons colour which element of the picture
     "maps": {"score"},
     "scores": {"score"},
 }
-_WHOLE = {"multiflow", "explore"}  # lessons that colour everything
+_WHOLE = {"multiflow", "explore", "realiad"}  # lessons that colour everything
 _ROWS = 5.25 - 1.05 * np.arange(5)  # where the five views are
 _SHOWS = {1: (0.68, 0.6), 4: (0.3, 0.7)}  # views that show the defect, and where
 
@@ -65,6 +67,25 @@ def find_data(name: str = "mini-iad") -> Path:
         f"there is no folder data/{name} in {here} or above it: open the notebook inside a copy of "
         "the project (git clone), where data/ lies beside notebooks/"
     )
+
+
+def find_realiad() -> tuple[Path, bool]:
+    """The data set to work on, and whether it is Real-IAD.
+
+    Real-IAD if the environment variable REALIAD_ROOT names its folder, else `data/mini-iad`.
+
+    Raises:
+        InputError: REALIAD_ROOT names no folder, or there is no data at all.
+    """
+    root = os.environ.get("REALIAD_ROOT")
+    if not root:
+        return find_data(), False
+    if not Path(root).is_dir():
+        raise InputError(
+            f"REALIAD_ROOT is {root}, which is no folder: let it name the folder that holds "
+            "realiad_jsons/ and realiad_1024/ (or another resolution), or leave it unset"
+        )
+    return Path(root), True
 
 
 def method(part: str) -> Figure:

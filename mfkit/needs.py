@@ -44,9 +44,9 @@ class Needs:
 def estimate(jobs: Iterable[Job]) -> Needs:
     """What is left to do for these jobs takes.
 
-    Files are counted exactly and to the byte where they are large: features, masks, maps, weights
-    and checkpoints. Memory is the weights with their gradients and moments, a checkpoint on its way
-    to the disk, and what a batch keeps for its gradient.
+    Counted to the byte is what is large: features, maps, weights and checkpoints. Memory is the
+    weights with their gradients and moments, and the larger of what a batch keeps for its gradient
+    and of a checkpoint on its way to the disk.
 
     Arguments:
         jobs: all of one preset.
@@ -57,9 +57,8 @@ def estimate(jobs: Iterable[Job]) -> Needs:
         channels, height, width = _map_shape(job.settings.backbone)
         positions = job.category.views * height * width
         row, weights = channels * positions, _weights(job.settings, job.category.views)
-        masked = job.settings.foreground != "none"
         files = {job.features / f"{split}.f16": 2 * row * n for split, n in samples.items()}
-        features += _missing(files) + masked * positions * sum(samples.values())
+        features += _missing(files)
         files = {
             job.out / "model.pt": 4 * weights,
             job.out / "checkpoint.pt": 12 * weights,

@@ -22,6 +22,12 @@ def tiny_backbone(name: str = "tiny") -> Backbone:
     return Backbone(name, layer, 16, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2))
 
 
+def tiny_settings() -> Preset:
+    """A flow and a training that take a second."""
+    training = Training(epochs=2, batch=4, learning_rate=1e-2, clip_norm=1.0)
+    return Preset(backbone="tiny", blocks=2, hidden=4, training=training)
+
+
 @pytest.fixture
 def backbone() -> Backbone:
     return tiny_backbone()
@@ -30,8 +36,7 @@ def backbone() -> Backbone:
 @pytest.fixture
 def tiny_preset(monkeypatch) -> Preset:
     """The workshop preset, shrunk to what a test can wait for."""
-    training = Training(epochs=2, batch=4, learning_rate=1e-2, clip_norm=1.0)
-    preset = Preset(backbone="tiny", blocks=2, hidden=4, training=training)
+    preset = tiny_settings()
     monkeypatch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
     monkeypatch.setitem(PRESETS, "workshop", preset)
     return preset

@@ -1,0 +1,202 @@
+"""What a category as large as Real-IAD's takes: memory and time of each stage, and what follows.
+
+    python tests/benchmarks/realiad.py                   # 5,000 images, 1.8 GB in /tmp
+    python tests/benchmarks/realiad.py --flow workshop   # the smaller flow on the same features
+
+Every stage runs in a process of its own, whose peak of resident memory is reported. Reading and
+writing covers all 5,000 images; what is slow on a CPU is timed on some (`--samples`), taken from
+all over the file. The estimate at the end follows from operations counted, times measured, and the
+assumptions that it prints.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from trees import link, tree
+
+from mfkit.data import read_category
+from mfkit.evaluation import evaluate
+from mfkit.features import Backbone, FeatureStore, load_backbone
+from mfkit.flow import MultiFlow
+from mfkit.foreground import ForegroundStore
+from mfkit.masks import load_masks
+from mfkit.presets import PRESETS, new_flow
+from mfkit.train import Training, train
+
+SHAPE = (304, 24, 24)
+TRAIN, SOUND, BAD = 240, 240, 520  # samples of five images
+IMAGES = {"train": 36_465, "test": 114_585}  # of Real-IAD, 30 categories
+EPOCHS = 40
+ASSUMED = {
+    "flow": 40e12,  # operations a second of a training flow, bfloat16, a tenth of the chip's peak
+    "backbone": 10e12,  # depthwise convolutions are bound by memory
+    "cores": 16,  # processors beside each GPU, which decode and segment
+}
+
+
+class Few:
+    """Some rows from all over a store, as `train` and `evaluate` take it."""
+
+    def __init__(self, store, samples: int):
+        self.store, self.samples = store, samples
+        self.stride = len(store) // samples
+        self.shape, self.fingerprint = (samples, *store.shape[1:]), store.fingerprint
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def read(self, indices) -> torch.Tensor:
+        return self.store.read(np.asarray(indices) * self.stride)
+
+
+def made_up_backbone() -> Backbone:
+    """Features of the paper's shape from pooled colours: as large, but quick."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.AvgPool2d(32), nn.Conv2d(3, SHAPE[0], 1))
+    return Backbone("made up", layers, 768, (0.4,) * 3, (0.2,) * 3)
+
+
+def features(folder: Path, options) -> dict:
+    """All 5,000 images are read and stored; that the file is not kept in memory shows here."""
+    category = read_category(folder, "audiojack")
+    for split, samples in category.splits.items():
+        FeatureStore.build(folder / f"{split}.f16", samples, made_up_backbone())
+    for split in category.splits:
+        store = FeatureStore(folder / f"{split}.f16")
+        for index in range(len(store)):
+            store.read([index])
+    return {"images": 5 * (TRAIN + SOUND + BAD)}
+
+
+def backbone(folder: Path, options) -> dict:
+    """EfficientNet-B5 with random weights."""
+    network = load_backbone("efficientnet_b5", pretrained=False)
+    x = torch.zeros(5, 768, 768, 3, dtype=torch.uint8)
+    network(x)
+    return {"images": 5}
+
+
+def foreground(folder: Path, options) -> dict:
+    category = read_category(folder, "audiojack")
+    masks = load_masks("border", folder, "audiojack")
+    samples = category.train[: 5 * options.samples]
+    ForegroundStore.build(folder / "train-border.bool", samples, masks, *SHAPE[1:])
+    return {"images": 5 * len(samples)}
+
+
+def training(folder: Path, options) -> dict:
+    """One epoch, with a checkpoint at its end."""
+    store = Few(FeatureStore(folder / "train.f16"), options.samples)
+    history = train(flow(options), store, Training(epochs=1, batch=options.batch), folder / "out")
+    return {"images": 5 * options.samples, "seconds": float(history.seconds.sum())}
+
+
+def evaluation(folder: Path, options) -> dict:
+    category = read_category(folder, "audiojack")
+    store = Few(FeatureStore(folder / "test.f16"), options.samples)
+    evaluate(flow(options).eval(), store, category.test[:: len(category.test) // options.samples])
+    return {"images": 5 * options.samples}
+
+
+STAGES = (features, backbone, foreground, training, evaluation)
+
+
+def flow(options) -> MultiFlow:
+    return new_flow(PRESETS[options.flow], 5, SHAPE)
+
+
+def operations() -> tuple[float, float]:
+    """Of one image through B5, and of one sample through the paper's flow."""
+    with torch.device("meta"), torch.no_grad():
+        network, model = (
+            load_backbone("efficientnet_b5", pretrained=False),
+            new_flow(PRESETS["paper"], 5, SHAPE).eval(),
+        )
+        counts = []
+        for call, x in (
+            (network, torch.zeros(1, 768, 768, 3, dtype=torch.uint8)),
+            (model, torch.zeros(1, 5, *SHAPE)),
+        ):
+            with FlopCounterMode(display=False) as counter:
+                call(x)
+            counts.append(counter.get_total_flops())
+    return tuple(counts)
+
+
+def estimate(seconds: dict[str, float]) -> None:
+    """Hours and GB for 30 categories on one GPU and on eight."""
+    of_image, of_sample = operations()
+    images = sum(IMAGES.values())
+    train_samples, test_samples = (count / 5 for count in IMAGES.values())
+    hours = {
+        "backbone": images * of_image / ASSUMED["backbone"],
+        "reading and storing": images * seconds["features"] / ASSUMED["cores"],
+        "foreground": images * seconds["foreground"] / ASSUMED["cores"],
+        "training": 3 * of_sample * train_samples * EPOCHS / ASSUMED["flow"],
+        "scoring": of_sample * test_samples / ASSUMED["flow"],
+    }
+    print(f"\nB5 {of_image / 1e9:.0f} G operations an image, flow {of_sample / 1e9:.0f} G a sample")
+    print(f"assumed: {ASSUMED}")
+    for name, value in hours.items():
+        print(f"{name:22} {value / 3600:6.2f} h")
+    total = sum(hours.values()) / 3600
+    print(f"one GPU {total:.1f} h, eight GPUs {total / 8 * 32 / 30:.1f} h (four rounds of eight)")
+    weights = sum(p.numel() for p in new_flow(PRESETS["paper"], 5, SHAPE).parameters())
+    disk = 2 * images * np.prod(SHAPE) + 30 * 16 * weights + 4 * IMAGES["test"] * 576
+    print(f"disk: {disk / 1e9:.0f} GB, of which {30 * 12 * weights / 1e9:.0f} GB are checkpoints")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--flow", default="paper", choices=PRESETS, help="its blocks and hidden")
+    parser.add_argument("--samples", type=int, default=16, help="that are timed where it is slow")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--stage", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.stage:
+        start = time.perf_counter()
+        done = {stage.__name__: stage for stage in STAGES}[options.stage](options.folder, options)
+        done.setdefault("seconds", time.perf_counter() - start)
+        done["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(json.dumps(done))
+        return
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.jpg"
+        pixels = np.random.default_rng(0).integers(60, 90, (1024, 1024, 3)).astype(np.uint8)
+        pixels[300:700, 300:700] += 120
+        Image.fromarray(pixels).save(picture)
+        parts = {"train": TRAIN, "sound": SOUND, "codes": {"BX": BAD}, "size": 1024}
+        tree(Path(folder), "audiojack", draw=link(picture), **parts)
+        print(f"{'stage':12} {'images':>7} {'ms an image':>12} {'peak GiB':>9}", flush=True)
+        for stage in STAGES:
+            command = [sys.executable, __file__, "--stage", stage.__name__, "--folder", folder]
+            command += ["--flow", options.flow, "--samples", str(options.samples)]
+            command += ["--batch", str(options.batch)]
+            text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            done = json.loads(text.splitlines()[-1])
+            seconds[stage.__name__] = done["seconds"] / done["images"]
+            print(
+                f"{stage.__name__:12} {done['images']:7} {1e3 * seconds[stage.__name__]:12.1f} "
+                f"{done['peak']:9.2f}",
+                flush=True,
+            )
+    estimate(seconds)
+
+
+if __name__ == "__main__":
+    main()
