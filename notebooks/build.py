@@ -38,12 +38,6 @@ TAGS = {"card", "setup", "exercise", "nbval-ignore-output"}
 MARKER = "# --- solution ---"
 BLANK = "# your code here"
 TABLE = re.compile(r"(?<=<!-- course -->\n).*?(?=<!-- /course -->)", re.DOTALL)
-LATER = {
-    "07_realiad": (
-        "7 Go to Real-IAD",
-        "the paper's model on the paper's data, on your own machine",
-    ),
-}
 
 
 def names() -> list[str]:
@@ -104,7 +98,6 @@ def course_table(folder: str = "") -> str:
     for name in names():
         title, built, minutes = card(name)
         rows.append(f"| [{title}]({folder}{name}.ipynb) | {built} | {minutes} |")
-    rows += [f"| {title} (later) | {built} | |" for title, built in LATER.values()]
     return "\n".join(rows) + "\n"
 
 
