@@ -29,6 +29,8 @@ __all__ = ["FAILURES", "Job", "backbone_on"]
 FAILURES = (ValueError, ArithmeticError, RuntimeError, MemoryError)
 """What ends one category and leaves the others alone; a full disk, for one, ends the whole run."""
 
+PIXELS = 4 * 256**2  # a view: what goes through the backbone together, for the sake of memory
+
 
 @dataclass(frozen=True)
 class Job:
@@ -115,9 +117,10 @@ class Job:
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
+        batch = max(1, PIXELS // backbone.size**2)
         return {
             split: FeatureStore.build(
-                self.features / f"{split}.f16", samples, backbone, label=f"features, {split}"
+                self.features / f"{split}.f16", samples, backbone, batch, f"features, {split}"
             )
             for split, samples in self.category.splits.items()
         }

@@ -73,7 +73,7 @@ def features(folder: Path, options) -> dict:
     """All 5,000 images are read and stored; that the file is not kept in memory shows here."""
     category = read_category(folder, "audiojack")
     for split, samples in category.splits.items():
-        FeatureStore.build(folder / f"{split}.f16", samples, made_up_backbone())
+        FeatureStore.build(folder / f"{split}.f16", samples, made_up_backbone(), batch=1)
     for split in category.splits:
         store = FeatureStore(folder / f"{split}.f16")
         for index in range(len(store)):
