@@ -45,8 +45,7 @@ def estimate(jobs: Iterable[Job]) -> Needs:
     """What is left to do for these jobs takes.
 
     Counted to the byte is what is large: features, maps, weights and checkpoints. Memory is the
-    weights with their gradients and moments, and the larger of what a batch keeps for its gradient
-    and of a checkpoint on its way to the disk.
+    weights with their gradients and moments, and what a batch keeps for its gradient.
 
     Arguments:
         jobs: all of one preset.
@@ -67,7 +66,7 @@ def estimate(jobs: Iterable[Job]) -> Needs:
         results += _missing(files)
         batch = min(job.settings.training.batch, samples["train"])
         kept = 4 * TENSORS * 2 * job.settings.blocks * batch * row
-        memory = max(memory, int(BASE + 16 * weights + max(kept, 12 * weights)))
+        memory = max(memory, int(BASE + 16 * weights + kept))
     return Needs(features, results + 12 * weights, memory)  # a checkpoint is written beside the old
 
 

@@ -1,6 +1,5 @@
 """The training loop: interrupted at any moment, it continues as if nothing had happened."""
 
-import io
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -225,8 +224,12 @@ def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow
 
 
 def _save(state: dict, path: str | Path) -> None:
-    """Write a file of tensors. PyTorch's own writer hides the reason when a disk is full."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    with whole_file(path) as draft:
-        draft.write_bytes(buffer.getbuffer())
+    """Write a file of tensors, without a copy of it in memory."""
+    with whole_file(path) as draft, open(draft, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            reason = error.__context__
+            if isinstance(reason, OSError):  # PyTorch's writer hides it: the disk is full
+                raise reason from None
+            raise
