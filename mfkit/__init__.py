@@ -8,9 +8,10 @@ Shapes are written in one vocabulary everywhere:
 Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V, H, W), image scores
 (B, V), sample scores (B,). Likelihoods are in nats, scores in nats per channel.
 
-Read the files in the order of the method: views, messages, coupling, flow, score; then data,
-features, train, evaluation, results, run. `metrics` compares scores with labels, `probe` asks a
-trained flow questions, `plot` draws.
+Read the files in the order of the method: views, messages, coupling, flow, score; then data, store,
+features, border, masks, foreground, train, evaluation; then presets, job, results, run. `metrics`
+compares scores with labels, `probe` asks a trained flow questions, `plot` draws, `cluster` hands
+categories to many machines, `published` and `deploy` are for what comes after.
 """
 
 from mfkit.coupling import CrossViewCoupling, ViewPermutation
@@ -19,9 +20,10 @@ from mfkit.evaluation import evaluate
 from mfkit.features import FeatureStore, load_backbone
 from mfkit.files import InputError
 from mfkit.flow import MultiFlow
+from mfkit.foreground import ForegroundStore, object_mask
 from mfkit.messages import CrossViewNet
 from mfkit.metrics import PixelMetrics, auroc
-from mfkit.score import image_scores, nll_map, pixel_map, sample_scores
+from mfkit.score import image_scores, nll_map, pixel_map, quiet_background, sample_scores
 from mfkit.train import Training, load_flow, save_flow
 from mfkit.views import ViewGraph
 
@@ -30,6 +32,7 @@ __all__ = [
     "CrossViewCoupling",
     "CrossViewNet",
     "FeatureStore",
+    "ForegroundStore",
     "InputError",
     "MultiFlow",
     "PixelMetrics",
@@ -44,7 +47,9 @@ __all__ = [
     "load_backbone",
     "load_flow",
     "nll_map",
+    "object_mask",
     "pixel_map",
+    "quiet_background",
     "read_category",
     "sample_scores",
     "save_flow",
