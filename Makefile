@@ -1,11 +1,12 @@
-# make demo | test | lab | notebooks | lint. Everything goes into .venv; nothing outside this folder is touched.
+# make demo | test | test-browser | lab | notebooks | lint. Everything goes into .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
 CATEGORY ?= screw_block
 RUN = .venv/bin/python -m mfkit run --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
 NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
+CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
 
-.PHONY: demo test lab notebooks lint
+.PHONY: demo test test-browser lab notebooks lint
 
 demo: .venv/mfkit
 	$(RUN) --graph wheel --out runs/demo/$(CATEGORY)/wheel
@@ -16,10 +17,16 @@ demo: .venv/mfkit
 	@ls runs/demo/$(CATEGORY)/*/*/overview.png
 
 test: .venv/mfkit-test
+	@$(CHROMIUM) || echo "No Chromium here, so the browser tests are skipped: apt-get install chromium brings it."
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest
 	MFKIT_FAST=1 .venv/bin/python -m pytest -o addopts=-ra $(NBVAL) notebooks/*.ipynb notebooks/solutions/*.ipynb
+
+# Lesson 6 in a real browser; leaves screenshots in runs/browser. Needs: apt-get install chromium
+test-browser: .venv/mfkit-test
+	@$(CHROMIUM) || { echo "No Chromium here: apt-get install chromium brings it."; exit 1; }
+	.venv/bin/python -m pytest tests/browser
 
 lab: .venv/mfkit-course
 	.venv/bin/jupyter lab notebooks
@@ -36,7 +43,7 @@ lint: .venv/mfkit-test
 .venv/mfkit: EXTRAS =
 .venv/mfkit-course: EXTRAS = [course]
 .venv/mfkit-course: HOLDS = .venv/mfkit
-.venv/mfkit-test: EXTRAS = [test,render]
+.venv/mfkit-test: EXTRAS = [test,render,browser]
 .venv/mfkit-test: HOLDS = .venv/mfkit .venv/mfkit-course
 .venv/mfkit .venv/mfkit-course .venv/mfkit-test: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...')"

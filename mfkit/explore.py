@@ -7,6 +7,7 @@ import base64
 import html
 import io
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -77,6 +78,7 @@ class LatentExplorer(widgets.VBox):
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self._held = False
+        self._drawing = threading.RLock()  # JupyterLab lets widgets answer in a thread of their own
         self.restore(state)
 
     def state(self) -> dict:
@@ -131,6 +133,10 @@ class LatentExplorer(widgets.VBox):
 
     def redraw(self) -> None:
         """Show the state: picture, words, thumbnails, and the line of code."""
+        with self._drawing:
+            self._redraw()
+
+    def _redraw(self) -> None:
         self.progress.value = "<i>working ...</i>"
         self.code.value = f"<code>{html.escape(self.line())}</code>"
         self.pages.selected_index = PANELS.index(self.controls["panel"].value)
