@@ -535,7 +535,7 @@ for step in range(2):
 
 
 # %% tags=["setup"]
-def mute(net: CrossViewNet, sender: int, receiver: int) -> None:
+def silence(net: CrossViewNet, sender: int, receiver: int) -> None:
     """Silence the message from one view to another one."""
     hidden = net.encode[receiver].out_channels
     place = 1 + net.graph.neighbours[receiver].index(sender)
@@ -549,8 +549,8 @@ chain = ViewGraph.chain(5)
 flow = wake(MultiFlow(6, 4, 4, graph=chain, blocks=3, hidden=8)).eval()
 muted = copy.deepcopy(flow)
 for coupling in muted.inn[1::2]:
-    mute(coupling.net1, sender=0, receiver=1)
-    mute(coupling.net2, sender=0, receiver=1)
+    silence(coupling.net1, sender=0, receiver=1)
+    silence(coupling.net2, sender=0, receiver=1)
 
 # %% [markdown]
 # We use five views in a chain, 0 - 1 - 2 - 3 - 4, because there you can count steps. The arrow from
@@ -587,7 +587,7 @@ with torch.no_grad():
 
 # %%
 one, other = copy.deepcopy(flow.inn[1]), copy.deepcopy(flow.inn[1])
-mute(other.net2, sender=0, receiver=1)
+silence(other.net2, sender=0, receiver=1)
 inner, noise = x.transpose(1, 2), torch.zeros(4, 1, 5, 4, 4)
 with torch.no_grad():
     difference = one((inner,), c=[noise])[0][0] - other((inner,), c=[noise])[0][0]
