@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mfkit.evaluation import METRICS
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
-from mfkit.results import read_results
+from mfkit.results import finished
 from mfkit.score import nll_map, sample_scores
 from mfkit.train import load_flow
 
@@ -136,8 +136,8 @@ def model_card(out: str | Path, category: str) -> str:
     Raises:
         InputError: the run has no such category.
     """
-    results = read_results(out)
-    row = _row(out, results, category)
+    results = finished(out, category)
+    row = results["categories"][category]
     flow = load_flow(Path(out) / category / "model.pt")
     views, channels, height, width = flow.shape
     settings = {**results["config"], "data": Path(results["config"]["data"]).name}
@@ -167,16 +167,8 @@ def deploy(out: str | Path, category: str) -> list[Path]:
         InputError: the run has no such category, or the exported program gives other scores.
     """
     home = Path(out) / category
-    _row(out, read_results(out), category)
+    card = model_card(out, category)
     program = export_scorer(load_flow(home / "model.pt"), home / "score.pt2")
     with whole_file(home / "README.md") as draft:
-        draft.write_text(model_card(out, category), encoding="utf-8")
+        draft.write_text(card, encoding="utf-8")
     return [program, home / "README.md"]
-
-
-def _row(out: str | Path, results: dict, category: str) -> dict:
-    """The row of a finished category."""
-    if category not in results["categories"]:
-        known = ", ".join(results["categories"])
-        raise InputError(f"{out} holds no finished category {category!r}; it holds {known}")
-    return results["categories"][category]

@@ -276,7 +276,7 @@ class MultiFlow(nn.Module):
         if present is None and not muted:
             return None
         views = self.graph.views
-        edges = ViewGraph.complete(views).edges if self.graph.shuffle else self.graph.edges
+        edges = self.graph.possible_edges
         unknown = [edge for edge in muted if edge not in edges]
         if unknown:
             raise ValueError(

@@ -22,9 +22,8 @@ from mfkit.foreground import ForegroundStore
 from mfkit.patches import PIXELS, Patches, read_features
 from mfkit.score import nll_map
 from mfkit.train import load_flow
-from mfkit.views import ViewGraph
 
-__all__ = ["GREY", "Latents", "Question", "Return", "edges"]
+__all__ = ["GREY", "Latents", "Question", "Return"]
 
 GREY = 225  # where there is no image
 
@@ -107,7 +106,9 @@ class Latents:
         self.features, self.samples, self.foreground = features, list(samples), foreground
         self.labels = np.array([sample.label for sample in samples])
         self.patches = None if train is None else Patches(*train)
-        self.edges = tuple(sorted({e for flow in self.flows.values() for e in edges(flow)}))
+        self.edges = tuple(
+            sorted({e for flow in self.flows.values() for e in flow.graph.possible_edges})
+        )
         self.blocks = max(len(flow.inn) // 2 for flow in self.flows.values())
         self.whole = {name: self._answers(name) for name in self.flows}
         self.scores = {name: np.array([a.score for a in seen]) for name, seen in self.whole.items()}
@@ -139,7 +140,7 @@ class Latents:
         x, present = self._pose(question)
         heard = [
             edge
-            for edge in edges(flow)
+            for edge in flow.graph.possible_edges
             if edge[1] == view and edge not in muted and present[0, list(edge)].all()
         ]
         before = self.ask(question).nll[view]
@@ -219,7 +220,7 @@ class Latents:
     def _heard(self, question: Question) -> tuple[MultiFlow, list[tuple[int, int]]]:
         """The flow, and which of its edges are muted."""
         flow = self.flows[question.model]
-        return flow, [edge for edge in question.muted if edge in edges(flow)]
+        return flow, [edge for edge in question.muted if edge in flow.graph.possible_edges]
 
     def _pose(self, question: Question) -> tuple[Tensor, Tensor]:
         """Features (1, V, C, H, W) and present views (1, V) of a question."""
@@ -247,12 +248,6 @@ class Latents:
             present, shown = present_views(x), self.shown(indices)
             seen += answers(self.flows[name], x.nan_to_num(), present, [], shown)
         return seen
-
-
-def edges(flow: MultiFlow) -> tuple[tuple[int, int], ...]:
-    """The messages (sender, receiver) of a flow that can be muted; all if its graph shuffles."""
-    graph = flow.graph
-    return ViewGraph.complete(graph.views).edges if graph.shuffle else graph.edges
 
 
 def _named(flows) -> dict[str, MultiFlow]:

@@ -1,6 +1,6 @@
 """Questions to a trained flow: what do the cameras tell each other?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from mfkit.flow import MultiFlow
 from mfkit.metrics import auroc
 from mfkit.score import nll_map
 
-__all__ = ["evidence", "mute", "swap_auroc", "swap_views", "who_helps"]
+__all__ = ["evidence", "mean_scores", "mute", "swap_auroc", "swap_views", "who_helps"]
 
 
 def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
@@ -51,7 +51,7 @@ def swap_auroc(
     x: Tensor,
     views: Sequence[int],
     generator: torch.Generator | None = None,
-    against: MultiFlow | None = None,
+    against: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
 ) -> float:
     """How well a flow tells samples with swapped views from whole ones, in one number.
 
@@ -62,16 +62,17 @@ def swap_auroc(
         flow: in evaluation mode.
         x: (B, V, C, H, W), features of sound samples.
         views, generator: see `swap_views`.
-        against: a flow whose score is taken off, a separated one for example: what is unusual about
-            single views cancels, and their disagreement is left.
+        against: a flow whose score is taken off, a separated one for example, or the same one with
+            its messages muted: what is unusual about single views cancels, and their disagreement
+            is left.
 
     Returns:
         AUROC between 0 and 1.
     """
     groups = (x, swap_views(x, views, generator))
-    scores = [_mean_score(flow, group) for group in groups]
+    scores = [mean_scores(flow, group) for group in groups]
     if against is not None:
-        scores = [a - _mean_score(against, b) for a, b in zip(scores, groups, strict=True)]
+        scores = [a - mean_scores(against, b) for a, b in zip(scores, groups, strict=True)]
     return auroc([False] * len(x) + [True] * len(x), torch.cat(scores))
 
 
@@ -98,10 +99,10 @@ def mute(
     Raises:
         ValueError: an edge that the graph does not have.
     """
-    rise = nll_map(*flow(x, present=present, muted=edges)) - nll_map(*flow(x, present=present))
-    return x.shape[2] * rise.sum((2, 3))
+    return _rise(flow, x, edges, present, nll_map(*flow(x, present=present)))
 
 
+@torch.no_grad()
 def who_helps(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tensor:
     """What each message is worth to its receiver: one edge is muted at a time.
 
@@ -115,8 +116,10 @@ def who_helps(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tens
         the message of view j; 0 where the graph has no edge.
     """
     worth = x.new_zeros(len(x), flow.graph.views, flow.graph.views)
+    before = nll_map(*flow(x, present=present))
     for sender, receiver in flow.graph.edges:
-        worth[:, receiver, sender] = mute(flow, x, [(sender, receiver)], present)[:, receiver]
+        rise = _rise(flow, x, [(sender, receiver)], present, before)
+        worth[:, receiver, sender] = rise[:, receiver]
     return worth
 
 
@@ -140,6 +143,27 @@ def evidence(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tenso
     return nll_map(*flow(x, present=present)) - alone
 
 
-def _mean_score(flow: MultiFlow, x: Tensor) -> Tensor:
-    """(B,), eight samples at a time: all of them together would need much memory."""
+@torch.no_grad()
+def mean_scores(flow: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    """Mean of the score maps of each sample.
+
+    Arguments:
+        flow: in evaluation mode.
+        x: (B, V, C, H, W), any number of samples: eight are computed at a time.
+
+    Returns:
+        (B,) in nats per channel.
+    """
     return torch.cat([nll_map(*flow(part)).mean((1, 2, 3)) for part in x.split(8)])
+
+
+def _rise(
+    flow: MultiFlow,
+    x: Tensor,
+    muted: Sequence[tuple[int, int]],
+    present: Tensor | None,
+    before: Tensor,
+) -> Tensor:
+    """(B, V) in nats: see `mute`; `before` is the score map (B, V, H, W) with all messages."""
+    rise = nll_map(*flow(x, present=present, muted=muted)) - before
+    return x.shape[2] * rise.sum((2, 3))

@@ -16,7 +16,7 @@ from mfkit.evaluation import MASK_SIZE, METRICS
 from mfkit.files import InputError, whole_file
 from mfkit.score import image_scores, pixel_map
 
-__all__ = ["export", "open_results", "read_results", "table", "write_results"]
+__all__ = ["export", "finished", "open_results", "read_results", "table", "write_results"]
 
 
 def open_results(out: Path, config: dict) -> dict:
@@ -74,6 +74,19 @@ def read_results(out: str | Path) -> dict:
         raise InputError(f"{path} is damaged ({error}): delete it and run again") from None
 
 
+def finished(out: str | Path, category: str) -> dict:
+    """What results.json holds, if it holds this category.
+
+    Raises:
+        InputError: it does not.
+    """
+    results = read_results(out)
+    if category not in results["categories"]:
+        known = ", ".join(results["categories"])
+        raise InputError(f"{out} holds no finished category {category!r}; it holds {known}")
+    return results
+
+
 def table(outs: Sequence[str | Path]) -> pd.DataFrame:
     """Metrics in percent of several runs side by side, a row for each category and run.
 
@@ -109,11 +122,7 @@ def export(out: str | Path, category: str) -> Path:
         InputError: the run has no such category.
     """
     out = Path(out)
-    results = read_results(out)
-    if category not in results["categories"]:
-        known = ", ".join(results["categories"])
-        raise InputError(f"{out} holds no finished category {category!r}; it holds {known}")
-    config = results["config"]
+    config = finished(out, category)["config"]
     test = read_category(config["data"], category, missing_views=config["missing_views"]).test
     nll = torch.from_numpy(np.load(out / category / "maps.npy"))
     maps, images = pixel_map(nll, MASK_SIZE).numpy(), image_scores(nll).numpy()
@@ -121,9 +130,9 @@ def export(out: str | Path, category: str) -> Path:
     for sample, views, scores in zip(test, maps, images, strict=True):
         rows = zip(sample.images, sample.masks, sample.flips, views, scores, strict=True)
         for image, mask, flip, values, score in rows:
-            values = np.ascontiguousarray(values[:, ::-1]) if flip else values
             if image is None:
                 continue
+            values = np.ascontiguousarray(values[:, ::-1]) if flip else values
             entries[str(image)] = (values, float(score), None if mask is None else str(mask))
     path = out / category / "adeval.pkl"
     with whole_file(path) as draft:

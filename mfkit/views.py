@@ -68,6 +68,11 @@ class ViewGraph:
         """All directed edges as (sender, receiver), ordered by receiver."""
         return tuple((j, i) for i, heard in enumerate(self.neighbours) for j in heard)
 
+    @property
+    def possible_edges(self) -> tuple[tuple[int, int], ...]:
+        """Edges that some network of a flow may have: all pairs of views if the graph shuffles."""
+        return ViewGraph.complete(self.views).edges if self.shuffle else self.edges
+
     def weights(self, heard: Tensor | None = None) -> Tensor:
         """Weights of all messages: row i, column j is w_i if view i hears view j, else 0.
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from trees import tree
+from trees import edit, tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
@@ -23,13 +23,6 @@ from mfkit.train import load_flow
 from mfkit.views import ViewGraph
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")
-
-
-def edit(file, change):
-    """Change a JSON file in place."""
-    table = json.loads(file.read_text())
-    change(table)
-    file.write_text(json.dumps(table))
 
 
 def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):

@@ -11,7 +11,8 @@ beside it in questions.json.
 import argparse
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,9 @@ from mfkit.evaluation import evaluate
 from mfkit.features import FeatureStore
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow
-from mfkit.metrics import auroc
-from mfkit.probe import swap_auroc, swap_views, who_helps
+from mfkit.probe import mean_scores, swap_auroc, who_helps
 from mfkit.results import read_results
 from mfkit.run import run
-from mfkit.score import nll_map
 from mfkit.train import load_flow
 
 ROOT = Path(__file__).parents[2]
@@ -107,13 +106,13 @@ class Trained:
         """What the table of variants shows, in percent, nats per channel and seconds."""
         history = pd.read_csv(self.out / self.category / "history.csv")
         keys = ("s_auroc", "s_auroc_mean", "i_auroc", "p_auroc", "p_aupro")
-        muted = self.flow if self.flow.graph.edges and not self.flow.graph.shuffle else None
+        muted = partial(self.flow, muted=self.flow.graph.possible_edges)
         return {
-            "nll": _mean_score(self.flow, self.sound).mean().item(),
+            "nll": mean_scores(self.flow, self.sound).mean().item(),
             **{key: 100 * self.row[key] for key in keys},
             "swap": 100 * _swap(self.flow, self.sound),
             "swap_against": 100 * _swap(self.flow, self.sound, against=separated),
-            "swap_evidence": 100 * _swap_evidence(muted, self.sound) if muted else 50.0,
+            "swap_evidence": 100 * _swap(self.flow, self.sound, against=muted),
             "parameters": sum(p.numel() for p in self.flow.parameters()) / 1e6,
             "epoch": history["seconds"].median(),
         }
@@ -133,34 +132,15 @@ class Trained:
         return float(np.mean(areas))
 
 
-def _mean_score(flow: MultiFlow, x: torch.Tensor, **options) -> torch.Tensor:
-    with torch.no_grad():
-        parts = [nll_map(*flow(part, **options)).mean((1, 2, 3)) for part in x.split(8)]
-    return torch.cat(parts)
-
-
 def _swaps(x: torch.Tensor) -> Iterator[tuple[list[int], torch.Generator]]:
     for view in range(x.shape[1]):
         for draw in range(SWAPS):
             yield [view], torch.Generator().manual_seed(draw)
 
 
-def _swap(flow: MultiFlow, x: torch.Tensor, against: MultiFlow | None = None) -> float:
+def _swap(flow: MultiFlow, x: torch.Tensor, against: Callable | None = None) -> float:
     """Mean AUROC over the swapped view and its donors."""
     return float(np.mean([swap_auroc(flow, x, *swap, against=against) for swap in _swaps(x)]))
-
-
-def _swap_evidence(flow: MultiFlow, x: torch.Tensor) -> float:
-    """The same for the score with messages minus that of the same flow with all of them muted."""
-    areas = []
-    for swap in _swaps(x):
-        groups = (x, swap_views(x, *swap))
-        scores = [
-            _mean_score(flow, group) - _mean_score(flow, group, muted=flow.graph.edges)
-            for group in groups
-        ]
-        areas.append(auroc([False] * len(x) + [True] * len(x), torch.cat(scores)))
-    return float(np.mean(areas))
 
 
 def train(options: argparse.Namespace) -> None:
