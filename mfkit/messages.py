@@ -129,7 +129,8 @@ class CrossViewNet(nn.Module):
         Returns:
             (B, V, out_channels, H, W).
         """
-        weights = self.graph.weights(heard).to(x)[..., None, None, None]  # (B, 1, 1, 1) for an edge
+        weights = self.graph.weights(heard, x.dtype).to(x.device)
+        weights = weights[..., None, None, None]  # (B, 1, 1, 1) for an edge
         hidden = [self.encode[i](x[:, i]).relu() for i in range(self.graph.views)]
         outputs = []
         for i, neighbours in enumerate(self.graph.neighbours):

@@ -73,16 +73,17 @@ class ViewGraph:
         """Edges that some network of a flow may have: all pairs of views if the graph shuffles."""
         return ViewGraph.complete(self.views).edges if self.shuffle else self.edges
 
-    def weights(self, heard: Tensor | None = None) -> Tensor:
+    def weights(self, heard: Tensor | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
         """Weights of all messages: row i, column j is w_i if view i hears view j, else 0.
 
         Arguments:
             heard: (B, V, V) or (V, V) of bool: False where view i does not hear view j although
                 the graph says so, because j is absent or its message is muted. A mean runs over
                 those that are left.
+            dtype: of the result; not every device has float64.
 
         Returns:
-            (V, V), or (B, V, V), float64.
+            (V, V), or (B, V, V), on the device of `heard`.
 
         Example:
             >>> ViewGraph.hub(2).weights()
@@ -90,11 +91,11 @@ class ViewGraph:
                     [1.0000, 0.0000, 0.0000],
                     [1.0000, 0.0000, 0.0000]], dtype=torch.float64)
         """
-        weights = torch.zeros(self.views, self.views, dtype=torch.float64)
-        for sender, receiver in self.edges:
-            weights[receiver, sender] = 1
+        views = range(self.views)
+        arrives = torch.tensor([[j in js for j in views] for js in self.neighbours])
         if heard is not None:
-            weights = weights.to(heard.device) * heard
+            arrives = arrives.to(heard.device) & heard
+        weights = arrives.to(dtype)
         if self.weight == "sum":
             return weights
         return weights / weights.sum(-1, keepdim=True).clamp(min=1)
