@@ -14,43 +14,44 @@ compares scores with labels, `probe` asks a trained flow questions, `plot` draws
 categories to many machines, `published` and `deploy` are for what comes after.
 """
 
-from mfkit.coupling import CrossViewCoupling, ViewPermutation
-from mfkit.data import Category, Sample, categories, read_category
-from mfkit.evaluation import evaluate
-from mfkit.features import FeatureStore, load_backbone
-from mfkit.files import InputError
-from mfkit.flow import MultiFlow
-from mfkit.foreground import ForegroundStore, object_mask
-from mfkit.messages import CrossViewNet
-from mfkit.metrics import PixelMetrics, auroc
-from mfkit.score import image_scores, nll_map, pixel_map, quiet_background, sample_scores
-from mfkit.train import Training, load_flow, save_flow
-from mfkit.views import ViewGraph
+from importlib import import_module
 
-__all__ = [
-    "Category",
-    "CrossViewCoupling",
-    "CrossViewNet",
-    "FeatureStore",
-    "ForegroundStore",
-    "InputError",
-    "MultiFlow",
-    "PixelMetrics",
-    "Sample",
-    "Training",
-    "ViewGraph",
-    "ViewPermutation",
-    "auroc",
-    "categories",
-    "evaluate",
-    "image_scores",
-    "load_backbone",
-    "load_flow",
-    "nll_map",
-    "object_mask",
-    "pixel_map",
-    "quiet_background",
-    "read_category",
-    "sample_scores",
-    "save_flow",
-]
+_HOME = {
+    "Category": "data",
+    "CrossViewCoupling": "coupling",
+    "CrossViewNet": "messages",
+    "FeatureStore": "features",
+    "ForegroundStore": "foreground",
+    "InputError": "files",
+    "MultiFlow": "flow",
+    "PixelMetrics": "metrics",
+    "Sample": "data",
+    "Training": "train",
+    "ViewGraph": "views",
+    "ViewPermutation": "coupling",
+    "auroc": "metrics",
+    "categories": "data",
+    "evaluate": "evaluation",
+    "image_scores": "score",
+    "load_backbone": "features",
+    "load_flow": "train",
+    "nll_map": "score",
+    "object_mask": "foreground",
+    "pixel_map": "score",
+    "quiet_background": "score",
+    "read_category": "data",
+    "sample_scores": "score",
+    "save_flow": "train",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str):
+    """Import a public name when it is asked for: whoever lists files should not wait for torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'mfkit' has no attribute {name!r}")
+    return getattr(import_module(f"mfkit.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
