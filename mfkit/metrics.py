@@ -3,6 +3,9 @@
 Real-IAD has more than 10^9 test pixels, too many to keep and sort. `PixelMetrics` counts them in
 bins made from the float32 score itself: the bits of a float, read as an integer, sort like the
 float. So no bounds have to be guessed, as they must be for bins of equal width.
+
+Areas are taken over counts and divided once. Rates divided one by one need not ascend on a processor
+that divides vectors less exactly than single numbers; scikit-learn raises on such rates.
 """
 
 import numpy as np
@@ -33,9 +36,7 @@ def auroc(labels, scores) -> float:
         ValueError: shapes that differ, labels of one class only or other than 0 and 1, or scores
             that are not finite.
 
-    Source: the statistic U of Mann and Whitney over the number of pairs. Like the areas below it
-    is counted first and divided once: rates that are divided one by one need not ascend on a
-    processor that divides vectors less exactly than single numbers, and then scikit-learn raises.
+    Source: the statistic U of Mann and Whitney over the number of pairs.
 
     Example:
         >>> auroc(labels=[False, False, True, True], scores=[-1.0, 0.5, 0.0, 2.0])
