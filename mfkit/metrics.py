@@ -4,8 +4,8 @@ Real-IAD has more than 10^9 test pixels, too many to keep and sort. `PixelMetric
 bins made from the float32 score itself: the bits of a float, read as an integer, sort like the
 float. So no bounds have to be guessed, as they must be for bins of equal width.
 
-Areas are taken over counts and divided once. Rates divided one by one need not ascend on a processor
-that divides vectors less exactly than single numbers; scikit-learn raises on such rates.
+Areas are taken over counts and divided once. Rates divided one by one need not ascend on a
+processor that divides vectors less exactly than single numbers; scikit-learn raises on such rates.
 """
 
 import numpy as np
