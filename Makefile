@@ -20,8 +20,8 @@ test: .venv/mfkit-test
 	@$(CHROMIUM) || echo "No Chromium here, so the browser tests are skipped: apt-get install chromium brings it."
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest
-	MFKIT_FAST=1 .venv/bin/python -m pytest -o addopts=-ra $(NBVAL) notebooks/*.ipynb notebooks/solutions/*.ipynb
+	.venv/bin/python -m pytest -n 2 --dist worksteal
+	MFKIT_FAST=1 .venv/bin/python -m pytest -n 2 --dist loadfile -o addopts=-ra $(NBVAL) notebooks/*.ipynb notebooks/solutions/*.ipynb
 
 # Lesson 6 in a real browser; leaves screenshots in runs/browser. Needs: apt-get install chromium
 test-browser: .venv/mfkit-test
