@@ -10,8 +10,9 @@ Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V,
 
 Read the files in the order of the method: views, messages, coupling, flow, score; then data, store,
 features, border, masks, foreground, train, evaluation; then presets, job, results, run. `metrics`
-compares scores with labels, `probe` asks a trained flow questions, `plot` draws, `cluster` hands
-categories to many machines, `published` and `deploy` are for what comes after.
+compares scores with labels, `probe` asks a trained flow questions, `plot` draws, `explore` is for
+people, `cluster` hands categories to many machines, `published` and `deploy` are for what comes
+after.
 """
 
 from importlib import import_module

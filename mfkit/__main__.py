@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     part.add_argument("--amp", choices=AMP, help="compute the couplings' networks in it")
     part.add_argument(
+        "--recompute",
+        action="store_true",
+        default=None,
+        help="train with less memory and a little more time; the result is the same",
+    )
+    part.add_argument(
         "--cluster",
         metavar="WHERE",
         help="hand the categories to Dask's workers: local, tcp://HOST:PORT or slurm",

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from . import data
-from .layout import Fault, find_category
-from .rows import View, read_views
+from mfkit import data
+from mfkit.layout import Fault, find_category
+from mfkit.rows import View, read_views
 
 __all__ = ["PUBLISHED", "Report", "check"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import InputError
-from .images import read_image, read_mask
-from .layout import Fault, find_category, json_files, json_folder, raise_fault
-from .rows import View, read_views
+from mfkit.files import InputError
+from mfkit.images import read_image, read_mask
+from mfkit.layout import Fault, find_category, json_files, json_folder, raise_fault
+from mfkit.rows import View, read_views
 
 __all__ = [
     "FLIPS",

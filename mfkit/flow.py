@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from mfkit.coupling import CrossViewCoupling, MapModule, ViewPermutation
 from mfkit.views import ViewGraph
@@ -28,6 +30,8 @@ def _uniform(shape, generator):
     return torch.rand(shape, generator=generator)
 
 
+KEPT = [torch.ops.aten.convolution.default]  # results that `MultiFlow.recompute` holds on to
+
 NOISES = {"simplenet": _simplenet, "softflow": _softflow, "uniform": _uniform, "none": None}
 
 
@@ -40,6 +44,9 @@ class MultiFlow(nn.Module):
     A view may be absent. It sends no message, the means of its neighbours run over the views that
     are left, and its latents and log-determinants are 0: what remains is the exact likelihood of
     the views that are present.
+
+    With `recompute` set to True, training keeps of every block only its input and what convolutions
+    computed; the backward pass does the rest again. The gradients are the same.
 
     Arguments:
         channels, height, width: C, H, W of a feature map.
@@ -98,6 +105,7 @@ class MultiFlow(nn.Module):
         self.shape = (graph.views, channels, height, width)
         self.graph = graph
         self.noise = noise
+        self.recompute = False
         self.config = {  # plain values: what a file of weights needs to build the flow again
             "channels": channels,
             "height": height,
@@ -267,9 +275,17 @@ class MultiFlow(nn.Module):
             conditions.append(heard.to(x.device))
         y, log_det = x.transpose(1, 2), 0.0
         for module in reversed(list(self.inn)) if rev else self.inn:
-            (y,), step = module((y,), c=conditions, rev=rev)
+            (y,), step = self._apply_module(module, y, conditions, rev)
             log_det = log_det + step
             yield y.transpose(1, 2), log_det
+
+    def _apply_module(
+        self, module: MapModule, y: Tensor, conditions: list[Tensor], rev: bool
+    ) -> tuple[tuple[Tensor], Tensor]:
+        if not (self.recompute and torch.is_grad_enabled()):
+            return module((y,), c=conditions, rev=rev)
+        kept = partial(create_selective_checkpoint_contexts, KEPT)
+        return checkpoint(module, (y,), conditions, rev, use_reentrant=False, context_fn=kept)
 
     def _heard(self, present: Tensor | None, muted: Sequence[tuple[int, int]]) -> Tensor | None:
         """Which messages arrive, as `ViewGraph.weights` takes it; None: all of them."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .layout import Fault
+from mfkit.layout import Fault
 
 __all__ = ["read_image", "read_mask"]
 

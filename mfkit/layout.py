@@ -14,7 +14,7 @@ import difflib
 import re
 from pathlib import Path
 
-from .files import InputError
+from mfkit.files import InputError
 
 __all__ = [
     "Fault",

@@ -17,7 +17,7 @@ from mfkit.presets import Preset, new_flow
 __all__ = ["Needs", "check_room", "estimate"]
 
 BASE = 0.9e9  # bytes: Python, PyTorch and its libraries, histograms of the pixel metrics (measured)
-TENSORS = 7  # tensors of a sample's size that a half-coupling keeps for its gradient (measured)
+TENSORS = {False: 7, True: 3}  # of a sample's size, that half a coupling keeps; recompute or not
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def estimate(jobs: Iterable[Job]) -> Needs:
         }
         results += _missing(files)
         batch = min(job.settings.training.batch, samples["train"])
-        kept = 4 * TENSORS * 2 * job.settings.blocks * batch * row
+        kept = 4 * TENSORS[job.settings.training.recompute] * 2 * job.settings.blocks * batch * row
         memory = max(memory, int(BASE + 16 * weights + kept))
     return Needs(features, results + 12 * weights, memory)  # a checkpoint is written beside the old
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import whole_file
-from .layout import Fault, image_folder
-from .rows import SAMPLE
+from mfkit.files import whole_file
+from mfkit.layout import Fault, image_folder
+from mfkit.rows import SAMPLE
 
 __all__ = ["write_index"]
 

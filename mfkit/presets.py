@@ -69,12 +69,13 @@ def choose_preset(
     foreground: str | None = None,
     view_dropout: float | None = None,
     amp: str | None = None,
+    recompute: bool | None = None,
 ) -> Preset:
     """The preset of that name, with what is given in place of its own.
 
     Arguments:
         name: of `PRESETS`.
-        epochs, view_dropout, amp: see `mfkit.train.Training`.
+        epochs, view_dropout, amp, recompute: see `mfkit.train.Training`.
         graph, message, foreground: see `Preset`.
 
     Raises:
@@ -95,7 +96,12 @@ def choose_preset(
             raise InputError(f"--{option} should be one of {', '.join(known)}, got {value!r}")
     if foreground is not None and Path(foreground).is_dir():
         foreground = str(Path(foreground).resolve())
-    training = {"epochs": epochs, "view_dropout": view_dropout, "amp": amp}
+    training = {
+        "epochs": epochs,
+        "view_dropout": view_dropout,
+        "amp": amp,
+        "recompute": recompute,
+    }
     training = replace(PRESETS[name].training, **_given(training))
     others = {"graph": graph, "message": message, "foreground": foreground}
     return replace(PRESETS[name], training=training, **_given(others))

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 
 from mfkit.data import read_category
 from mfkit.evaluation import MASK_SIZE, METRICS
 from mfkit.files import InputError, whole_file
 from mfkit.score import image_scores, pixel_map
 
-__all__ = ["export", "finished", "open_results", "read_results", "table", "write_results"]
+__all__ = ["add_result", "export", "finished", "open_results", "read_results", "table"]
 
 
 def open_results(out: Path, config: dict) -> dict:
@@ -38,6 +39,7 @@ def open_results(out: Path, config: dict) -> dict:
         earlier, asked = results["config"], json.loads(json.dumps(config))
         earlier.setdefault("foreground", "none")  # runs from before these settings existed
         earlier["training"].setdefault("amp", None)
+        earlier["training"]["recompute"] = asked["training"]["recompute"]  # changes no result
         if earlier == asked:
             return results
         earlier["training"]["epochs"] = asked["training"]["epochs"]
@@ -51,12 +53,20 @@ def open_results(out: Path, config: dict) -> dict:
     return {"categories": {}, "mean": {}, "config": config, "versions": versions}
 
 
-def write_results(out: Path, results: dict) -> None:
-    """Write results.json with the mean over the categories, whole or not at all."""
-    rows = results["categories"].values()
-    results["mean"] = {key: sum(row[key] for row in rows) / len(rows) for key in METRICS}
-    with whole_file(out / "results.json") as draft:
-        draft.write_text(json.dumps(results, indent=2))
+def add_result(out: Path, config: dict, category: str, row: dict) -> dict:
+    """Add the row of one category; other processes may add theirs to the same file.
+
+    Returns:
+        what results.json holds now, with the mean over its categories.
+    """
+    with FileLock(out / ".results.lock"):
+        results = open_results(out, config)
+        results["categories"] = dict(sorted({**results["categories"], category: row}.items()))
+        rows = results["categories"].values()
+        results["mean"] = {key: sum(row[key] for row in rows) / len(rows) for key in METRICS}
+        with whole_file(out / "results.json") as draft:
+            draft.write_text(json.dumps(results, indent=2))
+    return results
 
 
 def read_results(out: str | Path) -> dict:

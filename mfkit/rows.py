@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from .layout import Fault, raise_fault
+from mfkit.layout import Fault, raise_fault
 
 __all__ = ["View", "read_views"]
 

@@ -13,7 +13,7 @@ from mfkit.job import FAILURES, Job, backbone_on
 from mfkit.layout import find_category
 from mfkit.needs import check_room, estimate
 from mfkit.presets import GRAPHS, PRESETS, Preset, choose_preset
-from mfkit.results import open_results, write_results
+from mfkit.results import add_result, open_results
 from mfkit.train import Diverged
 
 __all__ = ["GRAPHS", "PRESETS", "Preset", "run"]
@@ -47,8 +47,8 @@ def run(
         features: folder of the feature stores, to share them between runs; None is out/features.
         missing_views: see `mfkit.read_category`.
         cluster: None works here; see `mfkit.cluster.run_jobs` for the others.
-        changes: of the preset: epochs, graph, message, foreground, view_dropout, amp; see
-            `mfkit.presets.choose_preset`.
+        changes: of the preset: epochs, graph, message, foreground, view_dropout, amp, recompute;
+            see `mfkit.presets.choose_preset`.
 
     Returns:
         what results.json holds.
@@ -91,8 +91,7 @@ def run(
             if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
                 traceback.print_exception(row)
         else:
-            results["categories"] = dict(sorted({**results["categories"], name: row}.items()))
-            write_results(out, results)
+            results = add_result(out, config, name, row)
     if len(names) == 1 and troubles:
         raise troubles.popitem()[1]
     if troubles:

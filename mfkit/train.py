@@ -38,6 +38,7 @@ class Training:
             that the flow learns to do without it; one view always stays.
         amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
             on hardware that has it. Scales, log-determinants and sums stay float32. None: all do.
+        recompute: less memory for a little more time, the same result: see `MultiFlow`.
     """
 
     epochs: int = 40
@@ -48,6 +49,7 @@ class Training:
     clip_norm: float | None = None
     view_dropout: float = 0.0
     amp: str | None = None
+    recompute: bool = False
 
 
 def train(
@@ -93,7 +95,8 @@ def train(
         "foreground": None if foreground is None else foreground.fingerprint,
     }
     settings["betas"] = list(training.betas)
-    del settings["epochs"]  # more epochs continue a shorter run
+    del settings["epochs"], settings["recompute"]  # more epochs continue a shorter run
+    flow.recompute = training.recompute
     optimizer = torch.optim.AdamW(
         flow.parameters(),
         lr=training.learning_rate,

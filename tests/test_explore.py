@@ -22,11 +22,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sets import HEIGHT, WIDTH, features, small_flow, small_set
 
-from mfkit.controls import Pad, Several
-from mfkit.explore import LatentExplorer
-from mfkit.latents import Latents
-from mfkit.scene import PANELS, Scene, presets
-from mfkit.sheets import overlay
+from mfkit.explore import LatentExplorer, Latents
+from mfkit.explore.controls import Pad, Several
+from mfkit.explore.scene import PANELS, Scene, presets
+from mfkit.explore.sheets import overlay
 from mfkit.views import ViewGraph
 
 GRAPHS = {

@@ -7,10 +7,10 @@ import pytest
 import torch
 from sets import CHANNELS, HEIGHT, WIDTH, features, small_flow, small_set
 
-from mfkit.answers import BINS, LEVELS
 from mfkit.data import read_image
-from mfkit.latents import Latents, Question
-from mfkit.patches import PIXELS, Patches
+from mfkit.explore.answers import BINS, LEVELS
+from mfkit.explore.latents import Latents, Question
+from mfkit.explore.patches import PIXELS, Patches
 from mfkit.probe import mute
 from mfkit.score import image_scores, nll_map, quiet_background, sample_scores
 from mfkit.train import save_flow

@@ -186,7 +186,7 @@ def definitions(source):
 
 
 LIBRARY = {}
-for module in sorted((ROOT / "mfkit").glob("*.py")):
+for module in sorted((ROOT / "mfkit").rglob("*.py")):
     for defined, text in definitions(module.read_text(encoding="utf-8")).items():
         LIBRARY.setdefault(defined, set()).add(text)
 

@@ -17,6 +17,7 @@ from mfkit.__main__ import main
 from mfkit.data import read_category
 from mfkit.evaluation import METRICS, evaluate
 from mfkit.files import InputError
+from mfkit.job import Job
 from mfkit.results import table
 from mfkit.run import run
 from mfkit.train import load_flow
@@ -224,6 +225,23 @@ def test_an_error_names_file_and_mend_and_leaves_nothing_that_looks_whole(fault,
         assert part in error
     whole = [path.name for path in out.rglob("*") if path.suffix in (".pt", ".csv", ".png")]
     assert whole == [] and not (out / "results.json").exists()
+
+
+def test_two_processes_may_add_to_the_same_results(tmp_path, monkeypatch):
+    """The other one finishes its category while this one works, as jobs of an array do."""
+    for name in ("audiojack", "gears"):
+        tree(tmp_path / "data", name)
+    work = Job.run
+
+    def interrupted(job):
+        if job.category.name == "gears":
+            run(tmp_path / "data", tmp_path / "out", ["audiojack"])
+        return work(job)
+
+    monkeypatch.setattr(Job, "run", interrupted)
+    results = run(tmp_path / "data", tmp_path / "out", ["gears"])
+    assert results == json.loads((tmp_path / "out" / "results.json").read_text())
+    assert list(results["categories"]) == ["audiojack", "gears"]
 
 
 def test_one_bad_category_does_not_stop_the_others(tmp_path, capsys):

@@ -37,10 +37,9 @@ warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first impor
 try:
     from mfkit import course
     from mfkit.data import read_category
-    from mfkit.explore import LatentExplorer
+    from mfkit.explore import LatentExplorer, Latents, Question
     from mfkit.features import FeatureStore, load_backbone
     from mfkit.flow import MultiFlow
-    from mfkit.latents import Latents, Question
     from mfkit.plot import PALETTE
     from mfkit.probe import who_helps
     from mfkit.score import nll_map

@@ -21,10 +21,9 @@ warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first impor
 from pages import markdown  # noqa: E402
 
 from mfkit.data import read_category  # noqa: E402
-from mfkit.explore import LatentExplorer  # noqa: E402
+from mfkit.explore import LatentExplorer, Latents  # noqa: E402
+from mfkit.explore.scene import PANELS  # noqa: E402
 from mfkit.flow import MultiFlow  # noqa: E402
-from mfkit.latents import Latents  # noqa: E402
-from mfkit.scene import PANELS  # noqa: E402
 from mfkit.views import ViewGraph  # noqa: E402
 
 DATA = Path(__file__).parents[2] / "data" / "mini-iad"

@@ -1,16 +1,20 @@
 """What do the cameras tell each other? All variants, swapped, muted and missing views.
 
-    python tests/benchmarks/questions.py train --category screw_block   # hours; parts side by side
-    python tests/benchmarks/questions.py                                # measures what is trained
+    python tests/benchmarks/questions.py train          # hours; parts may run side by side
+    python tests/benchmarks/questions.py train --long   # the longer runs, too
+    python tests/benchmarks/questions.py pace           # minutes; seconds per epoch of all variants
+    python tests/benchmarks/questions.py                # writes the page from what there is
 
-`train` takes --category, --variant and --seed, so that several processes can share the work; what
-is done is not done again. The page of findings is notebooks/results/questions.md, its numbers lie
-beside it in questions.json.
+`train` takes --category, --variant and --seed, so that several processes can share the work. What
+a run tells is kept in notebooks/results/questions.json at once, and a run that is in there is not
+done again. The page of findings, questions.md, lies beside it.
 """
 
 import argparse
 import json
 import platform
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from matplotlib.figure import Figure
 from pages import fill, markdown, spread
 
@@ -27,15 +32,18 @@ from mfkit.evaluation import evaluate
 from mfkit.features import FeatureStore
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow
+from mfkit.presets import choose_preset, new_flow
 from mfkit.probe import mean_scores, swap_auroc, who_helps
 from mfkit.results import read_results
 from mfkit.run import run
+from mfkit.score import nll_map
 from mfkit.train import load_flow
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"
 RUNS = ROOT / "runs" / "mini-iad"
 PAGE = ROOT / "notebooks" / "results" / "questions.md"
+RESULTS = PAGE.with_suffix(".json")
 CATEGORIES = ("screw_block", "control_knob", "cast_flange")
 SEEDS = (0, 1, 2)
 VARIANTS = {
@@ -88,6 +96,7 @@ PUBLISHED = [  # facts of other work, on Real-IAD; GeoMAD is one model for all c
 EPOCHS = (20, 40, 80, 160)  # of the runs that train until nothing is left to gain
 SWAPS = 3  # donors of each swapped view
 DRAWS = 10  # choices of missing views
+KEYS = ("category", "variant", "epochs", "seed")  # what tells one row of the results from another
 
 
 class Trained:
@@ -103,19 +112,24 @@ class Trained:
         self.row = read_results(out)["categories"][category]
 
     def numbers(self, separated: MultiFlow) -> dict[str, float]:
-        """What the table of variants shows, in percent, nats per channel and seconds."""
+        """What the table of variants shows, in percent and nats per channel."""
         history = pd.read_csv(self.out / self.category / "history.csv")
         keys = ("s_auroc", "s_auroc_mean", "i_auroc", "p_auroc", "p_aupro")
         muted = partial(self.flow, muted=self.flow.graph.possible_edges)
         return {
+            "loss": history["loss"].iloc[-1],
             "nll": mean_scores(self.flow, self.sound).mean().item(),
             **{key: 100 * self.row[key] for key in keys},
             "swap": 100 * _swap(self.flow, self.sound),
             "swap_against": 100 * _swap(self.flow, self.sound, against=separated),
             "swap_evidence": 100 * _swap(self.flow, self.sound, against=muted),
             "parameters": sum(p.numel() for p in self.flow.parameters()) / 1e6,
-            "epoch": history["seconds"].median(),
         }
+
+    def worth(self) -> list[list[float]]:
+        """Nats that every message is worth, a mean over the sound test samples: see `who_helps`."""
+        matrix = torch.cat([who_helps(self.flow, x) for x in self.sound.split(8)])
+        return matrix.mean(0).round().tolist()
 
     def with_missing(self, missing: int) -> float:
         """S-AUROC in percent if every test sample lacks some views, drawn at random."""
@@ -144,76 +158,103 @@ def _swap(flow: MultiFlow, x: torch.Tensor, against: Callable | None = None) -> 
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train what is missing; the long runs come last."""
-    shared = {"features": RUNS / "features"}
+    """Train and question what is not in questions.json yet."""
     for category in options.category:
         for seed in options.seed:
             for name in options.variant:
-                out = RUNS / f"{name}-{seed}"
-                run(DATA, out, [category], seed=seed, **shared, **VARIANTS[name])
-    for name in set(options.variant) & {"empty", "wheel"} if options.long else ():
-        for epochs in EPOCHS:
-            out = RUNS / f"long-{name}-{epochs}"
-            before = RUNS / f"long-{name}-{EPOCHS[max(0, EPOCHS.index(epochs) - 1)]}"
-            for file in ("checkpoint.pt", "history.csv"):
-                source, target = before / "screw_block" / file, out / "screw_block" / file
-                if source != target and not target.exists():
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(source.read_bytes())
-            run(DATA, out, ["screw_block"], epochs=epochs, **shared, **VARIANTS[name])
-
-
-def measure() -> None:
-    """Read all finished runs, write questions.json and the page."""
-    rows, missing, worth = [], [], []
-    for category in CATEGORIES:
-        for seed in SEEDS:
-            if not _done(f"empty-{seed}", category):
-                continue
-            separated = load_flow(RUNS / f"empty-{seed}" / category / "model.pt")
-            for name in VARIANTS:
-                if not _done(f"{name}-{seed}", category):
-                    continue
-                trained = Trained(RUNS / f"{name}-{seed}", category)
                 key = {"category": category, "variant": name, "seed": seed}
-                rows.append({**key, **trained.numbers(separated)})
-                if name in ("empty", "wheel", "dropout"):
-                    for count in range(5):
-                        missing.append(
-                            {**key, "missing": count, "s_auroc": trained.with_missing(count)}
-                        )
-                if name in ("wheel", "dropout"):
-                    matrix = torch.cat([who_helps(trained.flow, x) for x in trained.sound.split(8)])
-                    worth.append({**key, "worth": matrix.mean(0).round().tolist()})
-                print(key, flush=True)
-    long = []
-    for epochs in EPOCHS:
-        if all(_done(f"long-{name}-{epochs}", "screw_block") for name in ("empty", "wheel")):
-            pair = {
-                n: Trained(RUNS / f"long-{n}-{epochs}", "screw_block") for n in ("empty", "wheel")
-            }
-            for name, trained in pair.items():
-                history = pd.read_csv(trained.out / "screw_block" / "history.csv")
-                key = {"variant": name, "epochs": epochs, "loss": history["loss"].iloc[-1]}
-                long.append({**key, **trained.numbers(pair["empty"].flow)})
-    results = {
-        "command": "python tests/benchmarks/questions.py train --long; "
-        "python tests/benchmarks/questions.py",
-        "machine": f"{platform.machine()}, one thread",
-        "versions": read_results(RUNS / "empty-0")["versions"],
-        "variants": pd.DataFrame(rows).round(4).to_dict("records"),
-        "missing": pd.DataFrame(missing).round(2).to_dict("records"),
-        "long": pd.DataFrame(long).round(4).to_dict("records"),
-        "worth": worth,
-    }
-    with whole_file(PAGE.with_suffix(".json")) as draft:
-        draft.write_text(json.dumps(results, indent=1))
-    _write(results)
+                if key not in _keys("runs"):
+                    _keep("runs", {**key, **_question(category, name, seed)})
+    for name in ("empty", "wheel") if options.long else ():
+        for epochs in EPOCHS:
+            key = {"variant": name, "epochs": epochs}
+            if key not in _keys("long"):
+                _keep("long", {**key, **_question_long(name, epochs)})
 
 
-def _write(results: dict) -> None:
-    """The tables and the picture of the page."""
-    rows = pd.DataFrame(results["variants"])
+def _question(category: str, name: str, seed: int) -> dict:
+    """Everything that the page tells about one run."""
+    for each in dict.fromkeys(("empty", name)):  # others are held against the separated flow
+        out = RUNS / f"{each}-{seed}"
+        run(DATA, out, [category], seed=seed, features=RUNS / "features", **VARIANTS[each])
+    separated = load_flow(RUNS / f"empty-{seed}" / category / "model.pt")
+    trained = Trained(out, category)
+    told = trained.numbers(separated)
+    if name in ("empty", "wheel", "dropout"):
+        told["missing"] = [trained.with_missing(count) for count in range(5)]
+    if name in ("wheel", "dropout"):
+        told["worth"] = trained.worth()
+    return told
+
+
+def _question_long(name: str, epochs: int) -> dict:
+    """A run of the screw block with more epochs; it continues the next shorter one."""
+    for each in dict.fromkeys(("empty", name)):
+        out = None
+        for count in EPOCHS[: EPOCHS.index(epochs) + 1]:
+            before, out = out, RUNS / f"long-{each}-{count}"
+            if before and not out.exists():
+                shutil.copytree(before, out, ignore=shutil.ignore_patterns("results.json"))
+            options = {"epochs": count, "features": RUNS / "features", **VARIANTS[each]}
+            run(DATA, out, ["screw_block"], **options)
+    separated = load_flow(RUNS / f"long-empty-{epochs}" / "screw_block" / "model.pt")
+    return Trained(out, "screw_block").numbers(separated)
+
+
+def pace(rounds: int = 5) -> None:
+    """Seconds per epoch of every variant: medians of several steps, taken in turns."""
+    x = FeatureStore(RUNS / "features" / CATEGORIES[0] / "train.f16").read(range(8))
+    seconds = {name: [] for name in VARIANTS}
+    for _ in range(rounds + 1):
+        for name, changes in VARIANTS.items():
+            changes = {k: v for k, v in changes.items() if k != "view_dropout"}
+            flow = new_flow(choose_preset("workshop", **changes), x.shape[1], x.shape[2:]).train()
+            optimizer = torch.optim.AdamW(flow.parameters())
+            start = time.perf_counter()
+            z, log_det = flow(x)
+            nll_map(z, log_det).mean().backward()
+            optimizer.step()
+            seconds[name].append(time.perf_counter() - start)
+    steps = 64 // len(x)
+    for name, each in seconds.items():  # the first round warms up
+        _keep("pace", {"variant": name, "seconds": steps * float(np.median(each[1:]))})
+
+
+def _read() -> dict:
+    if RESULTS.exists():
+        return json.loads(RESULTS.read_text())
+    command = "python tests/benchmarks/questions.py train --long, then pace"
+    return {"command": command, "machine": platform.machine(), "runs": [], "long": [], "pace": []}
+
+
+def _keys(part: str) -> list[dict]:
+    return [_key(row) for row in _read()[part]]
+
+
+def _key(row: dict) -> dict:
+    return {name: row[name] for name in KEYS if name in row}
+
+
+def _keep(part: str, row: dict) -> None:
+    """Add a row, in place of an older one of its key; several processes do so."""
+    row = {name: round(v, 4) if isinstance(v, float) else v for name, v in row.items()}
+    with FileLock(RUNS / ".questions.lock"):
+        results = _read()
+        rows = [old for old in results[part] if _key(old) != _key(row)] + [row]
+        known = {"category": CATEGORIES, "variant": list(VARIANTS), "epochs": EPOCHS, "seed": SEEDS}
+        results[part] = sorted(
+            rows, key=lambda each: [known[name].index(each[name]) for name in _key(each)]
+        )
+        with whole_file(RESULTS) as draft:
+            draft.write_text(json.dumps(results, indent=1) + "\n")
+    print(_key(row), flush=True)
+
+
+def page() -> None:
+    """Write the tables and the picture of what is in questions.json."""
+    results = _read()
+    rows, pace = pd.DataFrame(results["runs"]), pd.DataFrame(results["pace"])
+    rows["epoch"] = rows["variant"].map(dict(zip(pace["variant"], pace["seconds"], strict=True)))
     tables = [
         f"**{category}**\n\n{_table(group, 'variant', TABLE)}"
         for category, group in rows.groupby("category", sort=False)
@@ -221,17 +262,16 @@ def _write(results: dict) -> None:
     fill(PAGE, "variants", "\n\n".join(tables))
     fill(PAGE, "swaps", _table(rows[rows["variant"] != "empty"], "variant", SWAP_TABLE))
     fill(PAGE, "long", _table(pd.DataFrame(results["long"]), ["variant", "epochs"], LONG_TABLE))
-    missing = pd.DataFrame(results["missing"])
-    missing = missing.groupby(["variant", "missing", "seed"], sort=False)["s_auroc"].mean()
-    lines = [
-        [TITLES.get(name, name), *(spread(part[name, k]) for k in range(5))]
-        for name, part in missing.groupby("variant", sort=False)
-    ]
+    missing = rows.dropna(subset="missing").groupby("variant", sort=False)
+    lines = []
+    for name, part in missing:
+        by_seed = pd.DataFrame(part["missing"].tolist()).groupby(part["seed"].values).mean()
+        lines.append([TITLES.get(name, name), *(spread(by_seed[k]) for k in range(5))])
     fill(PAGE, "missing", markdown(["views missing", *map(str, range(5))], [*lines, *PUBLISHED]))
-    worth = pd.DataFrame(results["worth"]).groupby(["variant", "category"], sort=False)["worth"]
+    worth = rows.dropna(subset="worth").groupby(["variant", "category"], sort=False)["worth"]
     figure = Figure(figsize=(4.3 * 3, 3.6 * 2), layout="constrained")
     axes = figure.subplots(2, 3)
-    for ax, ((name, category), matrices) in zip(axes.flat, worth, strict=False):
+    for ax, ((name, category), matrices) in zip(axes.T.flat, worth, strict=False):
         plot.who_helps(np.mean(matrices.tolist(), axis=0), ax)
         ax.set_title(f"{category}, {TITLES.get(name, name)}")
     plot.save(figure, PAGE.with_name("who_helps.png"))
@@ -249,24 +289,20 @@ def _table(rows: pd.DataFrame, by: str | list[str], columns: dict[str, tuple[str
     return markdown([*by, *(title for title, _ in columns.values())], lines)
 
 
-def _done(run: str, category: str) -> bool:
-    return (RUNS / run / category / "model.pt").exists() and category in read_results(RUNS / run)[
-        "categories"
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", nargs="?", choices=("train", "measure"), default="measure")
+    parser.add_argument("command", nargs="?", choices=("train", "pace", "page"), default="page")
     parser.add_argument("--category", nargs="+", choices=CATEGORIES, default=CATEGORIES)
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--seed", nargs="+", type=int, default=SEEDS)
-    parser.add_argument("--long", action="store_true", help="train the long runs as well")
+    parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
+    parser.add_argument("--long", action="store_true", help="the longer runs as well")
     options = parser.parse_args()
     if options.command == "train":
         train(options)
+    elif options.command == "pace":
+        pace()
     else:
-        measure()
+        page()
 
 
 if __name__ == "__main__":

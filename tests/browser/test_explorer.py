@@ -64,7 +64,7 @@ class Shown:
 
     def __init__(self, box, kernel):
         self.box, self.kernel = box, kernel
-        kernel.run("from hashlib import sha256; from mfkit.explore import _png")
+        kernel.run("from hashlib import sha256; from mfkit.explore.explorer import _png")
 
     def agrees(self, **expected) -> tuple[dict, str]:
         """Numbers and digest of the picture, once page and Python both show the expected state.

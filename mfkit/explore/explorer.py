@@ -1,6 +1,6 @@
 """The explorer: see and move the latents of a flow, in a notebook.
 
-Everything that it shows follows from `state()`, the values of its controls: see `mfkit.scene`.
+Everything that it shows follows from `state()`, the values of its controls: see `scene`.
 """
 
 import base64
@@ -15,10 +15,10 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 
-from mfkit.controls import Pad, Several, encoded
-from mfkit.latents import Latents
+from mfkit.explore.controls import Pad, Several, encoded
+from mfkit.explore.latents import Latents
+from mfkit.explore.scene import PANELS, Scene, presets, title
 from mfkit.plot import PALETTE, save
-from mfkit.scene import PANELS, Scene, presets, title
 
 __all__ = ["LatentExplorer"]
 
@@ -120,7 +120,7 @@ class LatentExplorer(widgets.VBox):
         return self.scene().figure()
 
     def numbers(self) -> dict:
-        """The scores of the state; see `mfkit.scene.Scene.numbers`."""
+        """The scores of the state; see `mfkit.explore.scene.Scene.numbers`."""
         return self.scene().numbers()
 
     def save(self, _button=None) -> None:

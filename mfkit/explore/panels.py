@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm as normal
 from sklearn.metrics import roc_curve
 
-from mfkit.answers import BINS, LEVELS, Answer
+from mfkit.explore.answers import BINS, LEVELS, Answer
+from mfkit.explore.sheets import DPI, SMALL, WIDTH
 from mfkit.plot import PALETTE, view_graph
-from mfkit.sheets import DPI, SMALL, WIDTH
 from mfkit.views import ViewGraph
 
 __all__ = ["distribution", "gaussian", "messages", "position"]

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from mfkit import panels, sheets
-from mfkit.answers import Answer
-from mfkit.latents import GREY, Latents, Question
+from mfkit.explore import panels, sheets
+from mfkit.explore.answers import Answer
+from mfkit.explore.latents import GREY, Latents, Question
+from mfkit.explore.patches import PIXELS
 from mfkit.metrics import auroc
-from mfkit.patches import PIXELS
 from mfkit.plot import PALETTE
 
 __all__ = ["PANELS", "Scene", "presets", "title"]

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy.ndimage import binary_erosion
 
-from mfkit.answers import Answer
+from mfkit.explore.answers import Answer
 from mfkit.plot import HEAT, PALETTE
 from mfkit.score import pixel_map
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit.answers import Answer, answers
 from mfkit.data import Sample, read_image, read_mask
+from mfkit.explore.answers import Answer, answers
+from mfkit.explore.patches import PIXELS, Patches, read_features
 from mfkit.features import FeatureStore, present_views
 from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore
-from mfkit.patches import PIXELS, Patches, read_features
 from mfkit.score import nll_map
 from mfkit.train import load_flow
 
