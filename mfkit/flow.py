@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from mfkit.coupling import CrossViewCoupling, MapModule, ViewPermutation
+from mfkit.standardize import Standardize
 from mfkit.views import ViewGraph
 
 __all__ = ["NOISES", "CrossViewCoupling", "MapModule", "MultiFlow", "ViewPermutation"]
@@ -59,6 +60,7 @@ class MultiFlow(nn.Module):
             "uniform" (U(0, 1)) or "none".
         message: see `CrossViewNet`.
         seed: of the permutations.
+        standardize: features go through `Standardize` first; training fits it to its features.
 
     Raises:
         ValueError: fewer than two channels, an unknown noise or message, or a number of kernel
@@ -89,6 +91,7 @@ class MultiFlow(nn.Module):
         noise: str = "simplenet",
         message: str = "conv",
         seed: int = 0,
+        standardize: bool = False,
     ):
         super().__init__()
         if kernel_sizes is None:
@@ -122,10 +125,13 @@ class MultiFlow(nn.Module):
             "noise": noise,
             "message": message,
             "seed": seed,
+            "standardize": standardize,
         }
         dims = (channels, graph.views, height, width)
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if NOISES[noise] else {}
         self.inn = SequenceINN(*dims)
+        if standardize:
+            self.inn.append(Standardize)
         for block, kernel_size in enumerate(kernel_sizes, 1000 * seed):
             self.inn.append(ViewPermutation, seed=block)
             self.inn.append(
@@ -248,7 +254,8 @@ class MultiFlow(nn.Module):
         """
         heard = self._heard(present, muted)
         steps = self._steps(_shown(x, present), self._zeros(x), heard)
-        return [_shown(z, present) for z, _ in steps][1::2]  # a block is permutation and coupling
+        couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
+        return [_shown(z, present) for (z, _), after in zip(steps, couplings, strict=True) if after]
 
     def _steps(
         self, x: Tensor, noise: Tensor, heard: Tensor | None, rev: bool = False

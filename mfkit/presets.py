@@ -36,6 +36,8 @@ class Preset:
         graph: a name of `GRAPHS`.
         message: a name of `mfkit.messages.MESSAGES`.
         foreground: which positions count: see `mfkit.masks.load_masks`.
+        standardize: see `MultiFlow`.
+        calibrate: bring the scores of all views on one scale: see `mfkit.score.calibration`.
     """
 
     backbone: str
@@ -45,6 +47,8 @@ class Preset:
     graph: str = "wheel"
     message: str = "conv"
     foreground: str = "none"
+    standardize: bool = False
+    calibrate: bool = False
 
 
 PRESETS = {
@@ -53,6 +57,16 @@ PRESETS = {
         blocks=4,
         hidden=32,
         training=Training(epochs=20, learning_rate=1e-3, clip_norm=1.0),
+    ),
+    "improved": Preset(
+        backbone="efficientnet_lite0",
+        blocks=4,
+        hidden=32,
+        training=Training(
+            epochs=20, batch=4, learning_rate=3e-3, schedule="one_cycle", clip_norm=1.0
+        ),
+        standardize=True,
+        calibrate=True,
     ),
     "paper": Preset(
         backbone="efficientnet_b5", blocks=6, hidden=64, training=Training(), foreground="border"
@@ -123,6 +137,7 @@ def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) 
         hidden=settings.hidden,
         message=settings.message,
         seed=seed,
+        standardize=settings.standardize,
     )
 
 

@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
 from mfkit.devices import autocast
@@ -33,6 +35,8 @@ class Training:
         epochs: passes over the training samples.
         batch: samples (of V images) a step; the last incomplete batch of an epoch is dropped.
         learning_rate, weight_decay, betas: of AdamW.
+        schedule: "constant", or "one_cycle": the rate rises to `learning_rate` over the first fifth
+            of all steps, then falls to almost 0 along a cosine.
         clip_norm: bound of the gradient's norm; None leaves gradients alone.
         view_dropout: probability with which each view of a sample is taken for absent in a step, so
             that the flow learns to do without it; one view always stays.
@@ -46,6 +50,7 @@ class Training:
     learning_rate: float = 2e-4
     weight_decay: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.95)
+    schedule: Literal["constant", "one_cycle"] = "constant"
     clip_norm: float | None = None
     view_dropout: float = 0.0
     amp: str | None = None
@@ -95,7 +100,9 @@ def train(
         "foreground": None if foreground is None else foreground.fingerprint,
     }
     settings["betas"] = list(training.betas)
-    del settings["epochs"], settings["recompute"]  # more epochs continue a shorter run
+    del settings["recompute"]  # has no influence on the result
+    if training.schedule == "constant":
+        del settings["epochs"]  # more epochs continue a shorter run
     flow.recompute = training.recompute
     optimizer = torch.optim.AdamW(
         flow.parameters(),
@@ -104,13 +111,19 @@ def train(
         weight_decay=training.weight_decay,
     )
     device = next(flow.parameters()).device
-    history = _restore(checkpoint, settings, flow, optimizer) if checkpoint.exists() else []
+    batches = max(1, len(store) // training.batch)
+    schedule = _schedule(optimizer, training, training.epochs * batches)
+    if checkpoint.exists():
+        history = _restore(checkpoint, settings, flow, optimizer, schedule)
+    else:
+        history = []
+        if flow.config["standardize"]:
+            flow.inn[0].fit(store.read([index]) for index in range(len(store)))
     if len(history) > training.epochs:
         raise InputError(
             f"{checkpoint} has been trained for {len(history)} epochs already, "
             f"{training.epochs} are asked for: ask for more, or choose another --out"
         )
-    batches = max(1, len(store) // training.batch)
     done = len(history)
     with tqdm(total=training.epochs * batches, initial=done * batches, desc="training") as bar:
         for epoch in range(done + 1, training.epochs + 1):
@@ -130,6 +143,7 @@ def train(
                 if training.clip_norm is not None:
                     clip_grad_norm_(flow.parameters(), training.clip_norm)
                 optimizer.step()
+                schedule.step()
                 bar.set_postfix(epoch=epoch, nats=f"{losses[-1]:.3f}", refresh=False)
                 bar.update()
             seconds = round(time.perf_counter() - started, 3)
@@ -139,6 +153,7 @@ def train(
                 "history": history,
                 "flow": flow.state_dict(),
                 "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
             }
             _save(state, checkpoint)
             with whole_file(folder / "history.csv") as draft:
@@ -176,6 +191,19 @@ def _batches(
             yield x.to(device), noise.to(device), present.to(device), shows
 
 
+def _schedule(
+    optimizer: torch.optim.Optimizer, training: Training, steps: int
+) -> lr_scheduler.LRScheduler:
+    """How the learning rate changes from step to step."""
+    if training.schedule == "constant":
+        return lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    if training.schedule == "one_cycle":
+        return lr_scheduler.OneCycleLR(
+            optimizer, training.learning_rate, steps, pct_start=0.2, cycle_momentum=False
+        )
+    raise ValueError(f"'schedule' should be constant or one_cycle, got {training.schedule!r}")
+
+
 def _finite(loss: Tensor, epoch: int, step: int) -> float:
     """The loss as a number, or the end of training."""
     value = loss.item()
@@ -188,9 +216,13 @@ def _finite(loss: Tensor, epoch: int, step: int) -> float:
 
 
 def _restore(
-    checkpoint: Path, settings: dict, flow: MultiFlow, optimizer: torch.optim.Optimizer
+    checkpoint: Path,
+    settings: dict,
+    flow: MultiFlow,
+    optimizer: torch.optim.Optimizer,
+    schedule: lr_scheduler.LRScheduler,
 ) -> list[dict]:
-    """Load an earlier state into flow and optimizer; its history."""
+    """Load an earlier state into flow, optimizer and schedule; its history."""
     device = next(flow.parameters()).device
     state = torch.load(checkpoint, map_location=device, weights_only=True)
     changed = [key for key, value in settings.items() if state["settings"].get(key) != value]
@@ -201,6 +233,7 @@ def _restore(
         )
     flow.load_state_dict(state["flow"])
     optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
     return state["history"]
 
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,14 @@ def test_the_global_random_state_does_not_matter(store, tmp_path):
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
-def test_ctrl_c_between_two_steps(store, tmp_path, monkeypatch):
-    train(new_flow(), store, TRAINING, tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("options", "change"),
+    [({}, {}), ({"standardize": True}, {"schedule": "one_cycle"})],
+    ids=["released recipe", "standardized, one cycle"],
+)
+def test_ctrl_c_between_two_steps(store, tmp_path, monkeypatch, options, change):
+    training = replace(TRAINING, **change)
+    train(new_flow(**options), store, training, tmp_path / "whole")
     step, calls = torch.optim.AdamW.step, []
 
     def interrupted(self, *arguments):
@@ -104,9 +111,9 @@ def test_ctrl_c_between_two_steps(store, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(new_flow(), store, TRAINING, tmp_path / "a")
+            train(new_flow(**options), store, training, tmp_path / "a")
     assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 2
-    history = train(new_flow(), store, TRAINING, tmp_path / "a")
+    history = train(new_flow(**options), store, training, tmp_path / "a")
     assert len(history) == 4
     assert same(weights(tmp_path / "a"), weights(tmp_path / "whole"))
 
@@ -158,6 +165,32 @@ def test_more_epochs_continue_and_fewer_are_refused(store, tmp_path):
     assert len(train(new_flow(), store, longer, tmp_path / "a")) == 6
     with pytest.raises(InputError, match="trained for 6 epochs already, 4 are asked for"):
         train(new_flow(), store, TRAINING, tmp_path / "a")
+
+
+def test_one_cycle_rises_and_falls_and_has_a_fixed_length(store, tmp_path, monkeypatch):
+    step, rates = torch.optim.AdamW.step, []
+
+    def watched(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    cycle = replace(TRAINING, schedule="one_cycle", epochs=5)
+    train(new_flow(), store, cycle, tmp_path / "a")
+    assert len(rates) == 15 and max(rates) == rates[2] == pytest.approx(TRAINING.learning_rate)
+    assert rates[:3] == sorted(rates[:3]) and rates[2:] == sorted(rates[2:], reverse=True)
+    assert rates[-1] < 1e-3 * TRAINING.learning_rate
+    with pytest.raises(InputError, match="trained with another epochs"):
+        train(new_flow(), store, replace(cycle, epochs=6), tmp_path / "a")
+    with pytest.raises(ValueError, match="'schedule' should be constant or one_cycle"):
+        train(new_flow(), store, replace(cycle, schedule="cosine"), tmp_path / "b")
+
+
+def test_standardized_features_are_those_of_the_training_split(store, tmp_path):
+    flow = new_flow(standardize=True)
+    train(flow, store, TRAINING, tmp_path / "a")
+    mean = store.read(range(len(store))).mean((0, 3, 4)).T
+    torch.testing.assert_close(flow.inn[0].mean[..., 0, 0], mean, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
