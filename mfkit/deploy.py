@@ -16,7 +16,7 @@ from mfkit.train import load_flow
 
 __all__ = ["Scorer", "deploy", "export_scorer", "model_card"]
 
-TOLERANCE = 1e-4  # by which a score of the exported program may differ
+TOLERANCE = 1e-4  # nats per channel by which the exported program may differ
 
 
 class Scorer(nn.Module):
@@ -24,40 +24,36 @@ class Scorer(nn.Module):
 
     Arguments:
         flow: in evaluation mode.
-        calibration: see `mfkit.score.calibration`; None leaves the scores in nats per channel.
     """
 
-    def __init__(self, flow: MultiFlow, calibration: tuple[Tensor, Tensor] | None = None):
+    def __init__(self, flow: MultiFlow):
         super().__init__()
         self.flow = flow
-        mean, std = calibration or (torch.zeros(()), torch.ones(()))
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Score maps (B, V, H, W), image scores (B, V) and sample scores (B,) of x (B, V, C, H, W).
 
-        By the maximum rule; every view is present, every position counts.
+        In nats per channel, by the maximum rule; every view is present, every position counts.
         """
-        nll = (nll_map(*self.flow(x)) - self.mean) / self.std
+        nll = nll_map(*self.flow(x))
         images = nll.flatten(2).amax(2)
         return nll, images, sample_scores(images)
 
 
-def export_scorer(scorer: Scorer, path: str | Path, batches: Sequence[int] = (1, 3)) -> Path:
+def export_scorer(flow: MultiFlow, path: str | Path, batches: Sequence[int] = (1, 3)) -> Path:
     """Write score(x) as a program that PyTorch runs without mfkit and FrEIA, and check it.
 
     `torch.export.load(path).module()(x)` runs it, for any number of samples.
 
     Arguments:
-        scorer: on the CPU.
+        flow: in evaluation mode, on the CPU.
         path: ends in .pt2.
-        batches: numbers of samples for which the program is compared with the scorer itself.
+        batches: numbers of samples for which the program is compared with `Scorer` itself.
 
     Raises:
         InputError: the program gives other scores, or its graph is shuffled anew each time.
     """
-    flow = scorer.flow.eval()
+    scorer = Scorer(flow.eval())
     generator = torch.Generator().manual_seed(0)
     examples = [torch.randn(b, *flow.shape, generator=generator) for b in (2, *batches)]
     with torch.no_grad():
@@ -68,19 +64,14 @@ def export_scorer(scorer: Scorer, path: str | Path, batches: Sequence[int] = (1,
                 apart = (ours - theirs).abs().max().item()
                 if not apart <= TOLERANCE:
                     raise InputError(
-                        f"{path}: the exported program differs from the flow by {apart:.2g}; "
-                        "use model.pt, and report this with results.json's versions"
+                        f"{path}: the exported program differs from the flow by {apart:.2g} nats "
+                        "per channel; use model.pt, and report this with results.json's versions"
                     )
     with whole_file(path) as draft:
         torch.export.save(program, draft)
     return Path(path)
 
 
-CALIBRATED = """\
-Its scores are nats per channel; take the mean of each view off and divide by its standard
-deviation, both from `calibration` in results.json.
-
-"""
 CARD = Template("""\
 # Multi-Flow for $category
 
@@ -91,15 +82,14 @@ negative log-likelihood. Trained with mfkit $mfkit on sound samples only.
 
 Input: features ($views, $channels, $height, $width) of the backbone `$backbone`, $views views in
 the order of the cameras, mirrored as in training. Output: score maps, image scores and sample
-scores in $unit; they may be negative, only their order matters. A threshold is not part of the
-model: choose it on sound samples that training has not seen.
+scores in nats per channel, without the constant; they may be negative, only their order matters. A
+threshold is not part of the model: choose it on sound samples that training has not seen.
 
 ```python
 from mfkit import load_flow
 flow = load_flow("model.pt")              # reads with weights_only=True
 ```
 
-$calibration
 `score.pt2` is the same without mfkit: `torch.export.load("score.pt2").module()(x)`.
 
 ## Training
@@ -153,7 +143,6 @@ def model_card(out: str | Path, category: str) -> str:
     settings = {**results["config"], "data": Path(results["config"]["data"]).name}
     training = ", ".join(f"{key} {value}" for key, value in settings.pop("training").items())
     versions = dict(results["versions"])
-    scale = row.get("calibration")
     return CARD.substitute(
         settings,
         category=category,
@@ -162,8 +151,6 @@ def model_card(out: str | Path, category: str) -> str:
         height=height,
         width=width,
         training=training,
-        unit="standard deviations of sound images" if scale else "nats per channel",
-        calibration=CALIBRATED if scale else "",
         mfkit=versions["mfkit"],
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
         samples=row["samples"],
@@ -181,10 +168,7 @@ def deploy(out: str | Path, category: str) -> list[Path]:
     """
     home = Path(out) / category
     card = model_card(out, category)
-    scale = finished(out, category)["categories"][category].get("calibration")
-    if scale:
-        scale = tuple(torch.tensor(scale[name])[:, None, None] for name in ("mean", "std"))
-    program = export_scorer(Scorer(load_flow(home / "model.pt"), scale), home / "score.pt2")
+    program = export_scorer(load_flow(home / "model.pt"), home / "score.pt2")
     with whole_file(home / "README.md") as draft:
         draft.write_text(card, encoding="utf-8")
     return [program, home / "README.md"]

@@ -1,6 +1,6 @@
 """Scores against labels and masks: the six metrics of a trained flow on a test split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from mfkit.foreground import ForegroundStore
 from mfkit.metrics import PixelMetrics, auroc
 from mfkit.score import image_scores, nll_map, pixel_map, quiet_background, sample_scores
 
-__all__ = ["MASK_SIZE", "METRICS", "evaluate", "score_maps"]
+__all__ = ["MASK_SIZE", "METRICS", "evaluate"]
 
 MASK_SIZE = 256  # px: where the released code compares maps with masks
 METRICS = {
@@ -29,47 +29,14 @@ METRICS = {
 
 
 @torch.no_grad()
-def score_maps(
-    flow: MultiFlow,
-    store: FeatureStore,
-    batch: int = 8,
-    present: Tensor | None = None,
-    foreground: ForegroundStore | None = None,
-    amp: str | None = None,
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Score maps of all samples, a batch at a time.
-
-    Arguments:
-        flow: in evaluation mode.
-        store: features of N samples.
-        batch: B, samples scored together.
-        present: (N, V) of bool: views to use; None uses all that there are.
-        foreground: which positions show the object; the others score as the lowest of their image.
-            None: all positions count.
-        amp: see `mfkit.train.Training`.
-
-    Yields:
-        indices (B,), maps (B, V, H, W) in nats per channel, and the views that are present (B, V);
-        maps of absent views are NaN.
-    """
-    device = next(flow.parameters()).device
-    for indices in tqdm(torch.arange(len(store)).split(batch), desc="scoring"):
-        x = store.read(indices)
-        shown = present_views(x) if present is None else present_views(x) & present[indices]
-        with autocast(device, amp):
-            z, log_det = flow(x.to(device), present=shown.to(device))
-        nll = nll_map(z, log_det).cpu()
-        if foreground is not None:
-            nll = quiet_background(nll, foreground.read(indices))
-        yield indices, nll.masked_fill(~shown[..., None, None], torch.nan), shown
-
-
 def evaluate(
     flow: MultiFlow,
     store: FeatureStore,
     samples: Sequence[Sample],
-    calibration: tuple[Tensor, Tensor] | None = None,
-    **options,
+    batch: int = 8,
+    present: Tensor | None = None,
+    foreground: ForegroundStore | None = None,
+    amp: str | None = None,
 ) -> tuple[dict[str, float], np.ndarray, np.ndarray, np.ndarray]:
     """Score test samples and compare with their labels and masks.
 
@@ -80,24 +47,32 @@ def evaluate(
         flow: in evaluation mode.
         store: features of the samples.
         samples: N test samples.
-        calibration: see `mfkit.score.calibration`; scores are then in standard deviations of sound
-            images instead of nats per channel. None leaves them as they are.
-        options: batch, present, foreground and amp of `score_maps`.
+        batch: samples scored together.
+        present: (N, V) of bool: views to use; None uses all that there are.
+        foreground: which positions show the object; the others score as the lowest of their image.
+            None: all positions count.
+        amp: see `mfkit.train.Training`.
 
     Returns:
         the six metrics of `METRICS`; score maps (N, V, H, W), image scores (N, V) and sample
-        scores (N,) by the maximum rule, NaN for absent views.
+        scores (N,) by the maximum rule, in nats per channel, NaN for absent views.
 
     Source: rules of the official tool (ADEval 1.1.0); "s_auroc_mean" is the released code's.
     """
+    device = next(flow.parameters()).device
     pixels = PixelMetrics()
-    mean, std = calibration or (0.0, 1.0)
     maps, used = [], []
-    for indices, nll, shown in score_maps(flow, store, **options):
-        nll = (nll - mean) / std
+    for indices in tqdm(torch.arange(len(store)).split(batch), desc="evaluation"):
+        x = store.read(indices)
+        shown = present_views(x) if present is None else present_views(x) & present[indices]
+        with autocast(device, amp):
+            z, log_det = flow(x.to(device), present=shown.to(device))
+        nll = nll_map(z, log_det).cpu()
+        if foreground is not None:
+            nll = quiet_background(nll, foreground.read(indices))
         truth = np.stack([_truth(samples[index]) for index in indices])
         pixels.update(pixel_map(nll, MASK_SIZE)[shown], truth[shown.numpy()])
-        maps.append(nll)
+        maps.append(nll.masked_fill(~shown[..., None, None], torch.nan))
         used.append(shown)
     nll, shown = torch.cat(maps), torch.cat(used)
     images = image_scores(nll)

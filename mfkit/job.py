@@ -10,20 +10,18 @@ import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit import plot
 from mfkit.data import Category, read_mask
 from mfkit.devices import choose_device
-from mfkit.evaluation import evaluate, score_maps
+from mfkit.evaluation import evaluate
 from mfkit.features import Backbone, FeatureStore, load_backbone
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore
 from mfkit.masks import load_masks
 from mfkit.presets import Preset, new_flow
-from mfkit.score import calibration, image_scores
 from mfkit.train import save_flow, train
 
 __all__ = ["FAILURES", "Job", "backbone_on"]
@@ -94,12 +92,10 @@ class Job:
         seconds["training"] = history["seconds"].sum()
         save_flow(flow, self.out / "model.pt")
         start = time.perf_counter()
-        scale = self._calibration(flow, features["train"], foreground["train"])
         metrics, nll, images, samples = evaluate(
             flow,
             features["test"],
             self.category.test,
-            scale,
             foreground=foreground["test"],
             amp=self.settings.training.amp,
         )
@@ -111,20 +107,13 @@ class Job:
             images,
             samples,
             title=f"{self.category.name}, S-AUROC {metrics['s_auroc']:.3f}",
-            unit="standard deviations of sound images" if scale else "nats per channel",
         )
         plot.save(figure, self.out / "overview.png")
-        row = {
+        return {
             **metrics,
             "samples": len(self.category.test),
             "seconds": {step: round(float(value), 1) for step, value in seconds.items()},
         }
-        if scale:
-            names = ("mean", "std")
-            row["calibration"] = {
-                name: views.flatten().tolist() for name, views in zip(names, scale, strict=True)
-            }
-        return row
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
@@ -155,15 +144,6 @@ class Job:
         torch.manual_seed(self.seed)
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
-
-    def _calibration(
-        self, flow: MultiFlow, store: FeatureStore, foreground: ForegroundStore | None
-    ) -> tuple[Tensor, Tensor] | None:
-        if not self.settings.calibrate:
-            return None
-        options = {"foreground": foreground, "amp": self.settings.training.amp}
-        maps = score_maps(flow, store, **options)
-        return calibration(torch.cat([image_scores(nll) for _, nll, _ in maps]))
 
     def _write_scores(self, nll: np.ndarray, images: np.ndarray, samples: np.ndarray) -> None:
         category = self.category

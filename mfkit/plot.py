@@ -119,7 +119,6 @@ def overview(
     scores: np.ndarray,
     each: int = 4,
     title: str = "",
-    unit: str = "nats per channel",
 ) -> Figure:
     """The least anomalous samples on the left, the most anomalous on the right.
 
@@ -128,12 +127,11 @@ def overview(
 
     Arguments:
         samples: N test samples with V images each.
-        nll: score maps (N, V, H, W).
-        image_scores: (N, V).
-        scores: (N,) sample scores, which rank the samples.
+        nll: score maps (N, V, H, W) in nats per channel.
+        image_scores: (N, V) in nats per channel.
+        scores: (N,) sample scores in nats per channel, which rank the samples.
         each: how many samples a side.
         title: above the figure.
-        unit: of all scores.
 
     Returns:
         the figure.
@@ -169,7 +167,7 @@ def overview(
         ScalarMappable(norm, HEAT), cax=legend.subplots(), extend="both", extendfrac=0.02
     )
     bar.ax.set_box_aspect(25)
-    bar.set_label(f"score: negative log-likelihood, {unit}")
+    bar.set_label("score: negative log-likelihood, nats per channel")
     figure.suptitle(title, fontsize=13)
     return figure
 

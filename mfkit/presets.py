@@ -37,7 +37,6 @@ class Preset:
         message: a name of `mfkit.messages.MESSAGES`.
         foreground: which positions count: see `mfkit.masks.load_masks`.
         standardize: see `MultiFlow`.
-        calibrate: bring the scores of all views on one scale: see `mfkit.score.calibration`.
     """
 
     backbone: str
@@ -48,7 +47,6 @@ class Preset:
     message: str = "conv"
     foreground: str = "none"
     standardize: bool = False
-    calibrate: bool = False
 
 
 PRESETS = {
@@ -66,7 +64,6 @@ PRESETS = {
             epochs=20, batch=4, learning_rate=3e-3, schedule="one_cycle", clip_norm=1.0
         ),
         standardize=True,
-        calibrate=True,
     ),
     "paper": Preset(
         backbone="efficientnet_b5", blocks=6, hidden=64, training=Training(), foreground="border"

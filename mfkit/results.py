@@ -37,7 +37,7 @@ def open_results(out: Path, config: dict) -> dict:
     if path.exists():
         results = read_results(out)
         earlier, asked = results["config"], json.loads(json.dumps(config))
-        earlier = {"foreground": "none", "standardize": False, "calibrate": False, **earlier}
+        earlier = {"foreground": "none", "standardize": False, **earlier}
         earlier["training"] = {"amp": None, "schedule": "constant", **earlier["training"]}
         earlier["training"]["recompute"] = asked["training"]["recompute"]  # changes no result
         if earlier == asked:

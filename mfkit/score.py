@@ -8,14 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = [
-    "calibration",
-    "image_scores",
-    "nll_map",
-    "pixel_map",
-    "quiet_background",
-    "sample_scores",
-]
+__all__ = ["image_scores", "nll_map", "pixel_map", "quiet_background", "sample_scores"]
 
 
 def nll_map(z: Tensor, log_det: Tensor, foreground: Tensor | None = None) -> Tensor:
@@ -92,38 +85,6 @@ def image_scores(nll: Tensor, foreground: Tensor | None = None, rule: str = "max
     if rule == "mean":
         return nll.masked_fill(~shown, 0).flatten(2).sum(2) / shown.flatten(2).sum(2)
     raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
-
-
-def calibration(image_scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each view's image scores over sound training samples.
-
-    One camera may look at a livelier side of the object than another, so that its sound images
-    score higher. `(nll - mean) / std` brings all views on one scale before they are compared.
-
-    Arguments:
-        image_scores: (N, V) in nats per channel; NaN for a view that is missing.
-
-    Returns:
-        mean and std, (V, 1, 1) in nats per channel, to be applied to maps (B, V, H, W).
-
-    Raises:
-        ValueError: a view with fewer than two images, or with the same score in all of them.
-
-    Example:
-        >>> mean, std = calibration(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))
-        >>> mean.flatten(), std.flatten()
-        (tensor([ 2., 20.]), tensor([ 1.4142, 14.1421]))
-    """
-    scores, there = image_scores.nan_to_num(), ~image_scores.isnan()
-    count = there.sum(0)
-    mean = scores.sum(0) / count
-    std = (there * (scores - mean).square()).sum(0).div(count - 1).sqrt()
-    if not (std > 0).all():
-        raise ValueError(
-            f"view {(~(std > 0)).nonzero()[0].item()} has too few training images that differ to "
-            "be calibrated; train without 'calibrate'"
-        )
-    return mean[:, None, None], std[:, None, None]
 
 
 def sample_scores(image_scores: Tensor, rule: str = "max", present: Tensor | None = None) -> Tensor:

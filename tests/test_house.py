@@ -65,7 +65,6 @@ ALLOWED = {
     "foreground": {"border", "data", "masks", "store"},
     "images": {"layout"},
     "job": {
-        "score",
         "data",
         "devices",
         "evaluation",

@@ -93,7 +93,7 @@ def awake(**options) -> MultiFlow:
 @pytest.mark.parametrize("graph", [ViewGraph.wheel(), ViewGraph.empty(5)], ids=["wheel", "empty"])
 def test_the_exported_program_is_the_flow(message, graph, tmp_path):
     flow = awake(message=message, graph=graph)
-    program = torch.export.load(export_scorer(Scorer(flow), tmp_path / "score.pt2")).module()
+    program = torch.export.load(export_scorer(flow, tmp_path / "score.pt2")).module()
     for samples in (1, 5):
         x = torch.randn(samples, 5, 8, 4, 4)
         with torch.no_grad():
@@ -106,7 +106,7 @@ def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
     export, other = torch.export.export, Scorer(awake(seed=1))
     monkeypatch.setattr(torch.export, "export", lambda _, *args, **kw: export(other, *args, **kw))
     with pytest.raises(InputError, match=r"differs from the flow by .* use model.pt"):
-        export_scorer(Scorer(awake()), tmp_path / "score.pt2")
+        export_scorer(awake(), tmp_path / "score.pt2")
     assert not (tmp_path / "score.pt2").exists()
 
 

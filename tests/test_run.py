@@ -5,7 +5,6 @@ import pickle
 import re
 import socket
 import subprocess
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,13 +15,11 @@ from trees import edit, tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
-from mfkit.evaluation import METRICS, evaluate, score_maps
-from mfkit.features import FeatureStore
+from mfkit.evaluation import METRICS, evaluate
 from mfkit.files import InputError
 from mfkit.job import Job
 from mfkit.results import table
-from mfkit.run import PRESETS, run
-from mfkit.score import image_scores
+from mfkit.run import run
 from mfkit.train import load_flow
 from mfkit.views import ViewGraph
 
@@ -65,6 +62,8 @@ def test_scores_belong_to_their_samples(tmp_path):
 def test_the_saved_model_gives_the_saved_results(tmp_path):
     tree(tmp_path / "data")
     results = run(tmp_path / "data", tmp_path / "out")
+    from mfkit.features import FeatureStore
+
     flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
     store = FeatureStore(tmp_path / "out" / "features" / "audiojack" / "test.f16")
     samples = read_category(tmp_path / "data", "audiojack").test
@@ -74,27 +73,6 @@ def test_the_saved_model_gives_the_saved_results(tmp_path):
     )
     saved = np.load(tmp_path / "out" / "audiojack" / "maps.npy")
     np.testing.assert_allclose(nll, saved, rtol=1e-4, atol=1e-4)
-
-
-def test_calibrated_scores_are_standard_deviations_of_sound_training_images(tmp_path, monkeypatch):
-    tree(tmp_path / "data")
-    run(tmp_path / "data", tmp_path / "plain")
-    monkeypatch.setitem(PRESETS, "workshop", replace(PRESETS["workshop"], calibrate=True))
-    row = run(tmp_path / "data", tmp_path / "out")["categories"]["audiojack"]
-    mean, std = (np.array(row["calibration"][name])[:, None, None] for name in ("mean", "std"))
-    maps = [np.load(tmp_path / out / "audiojack" / "maps.npy") for out in ("plain", "out")]
-    np.testing.assert_allclose((maps[0] - mean) / std, maps[1], rtol=1e-4, atol=1e-4)
-    flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
-    store = FeatureStore(tmp_path / "out" / "features" / "audiojack" / "train.f16")
-    images = torch.cat([image_scores(nll) for _, nll, _ in score_maps(flow, store)])
-    np.testing.assert_allclose(images.mean(0), mean.flatten(), rtol=1e-4)
-    assert main(["deploy", "--run", str(tmp_path / "out"), "--category", "audiojack"]) == 0
-    home = tmp_path / "out" / "audiojack"
-    assert "standard deviations of sound images" in (home / "README.md").read_text()
-    test = FeatureStore(tmp_path / "out" / "features" / "audiojack" / "test.f16")
-    scores = torch.export.load(home / "score.pt2").module()(test.read(range(len(test))))[2]
-    saved = pd.read_csv(home / "scores.csv")["score"]
-    np.testing.assert_allclose(scores.detach(), saved, rtol=1e-3, atol=1e-3)
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):

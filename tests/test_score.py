@@ -22,17 +22,6 @@ def test_background_does_not_floor_the_maximum():
     assert score.image_scores(nll, foreground, rule="mean").item() == -2.5
 
 
-def test_calibration_brings_views_on_one_scale_and_skips_missing_ones():
-    images = torch.tensor([[1.0, 30.0], [3.0, 10.0], [torch.nan, 20.0]])
-    mean, std = score.calibration(images)
-    assert mean.flatten().tolist() == [2, 20]
-    assert std.flatten().tolist() == pytest.approx([2**0.5, 10])
-    nll = torch.full((1, 2, 1, 1), 5.0)
-    assert score.image_scores((nll - mean) / std).tolist() == [pytest.approx([3 / 2**0.5, -1.5])]
-    with pytest.raises(ValueError, match="view 0 has too few training images"):
-        score.calibration(images[1:])
-
-
 def test_sample_rules():
     images = torch.tensor([[1.0, 2.0, 6.0]])
     assert score.sample_scores(images).item() == 6

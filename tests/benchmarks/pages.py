@@ -1,8 +1,12 @@
-"""Tables that benchmarks write into pages, between two marks each."""
+"""What benchmarks keep and write: rows of results in a file, tables in a page between two marks."""
 
+import json
+import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from filelock import FileLock
 
 from mfkit.files import whole_file
 
@@ -27,3 +31,48 @@ def spread(values, digits: int = 1) -> str:
     """Mean and standard deviation over seeds; the mean alone for a single one."""
     mean = f"{values.mean():.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {values.std():.{digits}f}"
+
+
+class Rows:
+    """Rows of results in one JSON file, each kept at once, so that nothing is measured twice.
+
+    Several processes may add rows.
+
+    Arguments:
+        path: of the file.
+        command: that makes it again.
+        order: what tells one row from another, and in which order its values stand in the file.
+    """
+
+    def __init__(self, path: Path, command: str, order: dict[str, Sequence]):
+        self.path, self.command, self.order = path, command, order
+
+    def read(self, part: str) -> list[dict]:
+        """All rows of a part of the file."""
+        return self._read().get(part, [])
+
+    def missing(self, part: str, **key) -> bool:
+        """Whether no row has this key yet."""
+        return key not in map(self._key, self.read(part))
+
+    def keep(self, part: str, **row) -> None:
+        """Add a row, in place of an older one of its key."""
+        row = {name: round(v, 4) if isinstance(v, float) else v for name, v in row.items()}
+        with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
+            results = self._read()
+            rows = [old for old in self.read(part) if self._key(old) != self._key(row)] + [row]
+            results[part] = sorted(rows, key=self._place)
+            with whole_file(self.path) as draft:
+                draft.write_text(json.dumps(results, indent=1) + "\n")
+        print(self._key(row), flush=True)
+
+    def _read(self) -> dict:
+        if self.path.exists():
+            return json.loads(self.path.read_text())
+        return {"command": self.command, "machine": platform.machine()}
+
+    def _key(self, row: dict) -> dict:
+        return {name: row[name] for name in self.order if name in row}
+
+    def _place(self, row: dict) -> list[int]:
+        return [list(self.order[name]).index(value) for name, value in self._key(row).items()]

@@ -11,8 +11,6 @@ done again. The page of findings, questions.md, lies beside it.
 """
 
 import argparse
-import json
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -22,14 +20,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from matplotlib.figure import Figure
-from pages import fill, markdown, spread
+from pages import Rows, fill, markdown, spread
 
 from mfkit import plot
 from mfkit.data import read_category
 from mfkit.features import FeatureStore
-from mfkit.files import whole_file
 from mfkit.flow import MultiFlow
 from mfkit.metrics import auroc
 from mfkit.presets import choose_preset, new_flow
@@ -43,7 +39,6 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"
 RUNS = ROOT / "runs" / "mini-iad"
 PAGE = ROOT / "notebooks" / "results" / "questions.md"
-RESULTS = PAGE.with_suffix(".json")
 CATEGORIES = ("screw_block", "control_knob", "cast_flange")
 SEEDS = (0, 1, 2)
 VARIANTS = {
@@ -96,7 +91,11 @@ PUBLISHED = [  # facts of other work, on Real-IAD; GeoMAD is one model for all c
 EPOCHS = (20, 40, 80, 160)  # of the runs that train until nothing is left to gain
 SWAPS = 3  # donors of each swapped view
 DRAWS = 5  # choices of missing views
-KEYS = ("category", "variant", "epochs", "seed")  # what tells one row of the results from another
+ROWS = Rows(
+    PAGE.with_suffix(".json"),
+    "python tests/benchmarks/questions.py train --long, then pace",
+    {"category": CATEGORIES, "variant": tuple(VARIANTS), "epochs": EPOCHS, "seed": SEEDS},
+)
 
 
 class Trained:
@@ -163,33 +162,33 @@ def train(options: argparse.Namespace) -> None:
         for seed in options.seed:
             for name in options.variant:
                 key = {"category": category, "variant": name, "seed": seed}
-                if key not in _keys("runs"):
-                    _keep("runs", {**key, **_question(category, name, seed)})
+                if ROWS.missing("runs", **key):
+                    ROWS.keep("runs", **key, **_question(**key))
     for name in ("empty", "wheel") if options.long else ():
         for epochs in EPOCHS:
             key = {"variant": name, "epochs": epochs}
-            if key not in _keys("long"):
-                _keep("long", {**key, **_question_long(name, epochs)})
+            if ROWS.missing("long", **key):
+                ROWS.keep("long", **key, **_question_long(**key))
 
 
-def _question(category: str, name: str, seed: int) -> dict:
+def _question(category: str, variant: str, seed: int) -> dict:
     """Everything that the page tells about one run."""
-    for each in dict.fromkeys(("empty", name)):  # others are held against the separated flow
+    for each in dict.fromkeys(("empty", variant)):  # others are held against the separated flow
         out = RUNS / f"{each}-{seed}"
         run(DATA, out, [category], seed=seed, features=RUNS / "features", **VARIANTS[each])
     separated = load_flow(RUNS / f"empty-{seed}" / category / "model.pt")
     trained = Trained(out, category)
     told = trained.numbers(separated)
-    if name in ("empty", "wheel", "dropout"):
+    if variant in ("empty", "wheel", "dropout"):
         told["missing"] = [trained.with_missing(count) for count in range(5)]
-    if name in ("wheel", "dropout"):
+    if variant in ("wheel", "dropout"):
         told["worth"] = trained.worth()
     return told
 
 
-def _question_long(name: str, epochs: int) -> dict:
+def _question_long(variant: str, epochs: int) -> dict:
     """A run of the screw block with more epochs; it continues the next shorter one."""
-    for each in dict.fromkeys(("empty", name)):
+    for each in dict.fromkeys(("empty", variant)):
         out = None
         for count in EPOCHS[: EPOCHS.index(epochs) + 1]:
             before, out = out, RUNS / f"long-{each}-{count}"
@@ -217,43 +216,12 @@ def pace(rounds: int = 5) -> None:
             seconds[name].append(time.perf_counter() - start)
     steps = 64 // len(x)
     for name, each in seconds.items():  # the first round warms up
-        _keep("pace", {"variant": name, "seconds": steps * float(np.median(each[1:]))})
-
-
-def _read() -> dict:
-    if RESULTS.exists():
-        return json.loads(RESULTS.read_text())
-    command = "python tests/benchmarks/questions.py train --long, then pace"
-    return {"command": command, "machine": platform.machine(), "runs": [], "long": [], "pace": []}
-
-
-def _keys(part: str) -> list[dict]:
-    return [_key(row) for row in _read()[part]]
-
-
-def _key(row: dict) -> dict:
-    return {name: row[name] for name in KEYS if name in row}
-
-
-def _keep(part: str, row: dict) -> None:
-    """Add a row, in place of an older one of its key; several processes do so."""
-    row = {name: round(v, 4) if isinstance(v, float) else v for name, v in row.items()}
-    with FileLock(RUNS / ".questions.lock"):
-        results = _read()
-        rows = [old for old in results[part] if _key(old) != _key(row)] + [row]
-        known = {"category": CATEGORIES, "variant": list(VARIANTS), "epochs": EPOCHS, "seed": SEEDS}
-        results[part] = sorted(
-            rows, key=lambda each: [known[name].index(each[name]) for name in _key(each)]
-        )
-        with whole_file(RESULTS) as draft:
-            draft.write_text(json.dumps(results, indent=1) + "\n")
-    print(_key(row), flush=True)
+        ROWS.keep("pace", variant=name, seconds=steps * float(np.median(each[1:])))
 
 
 def page() -> None:
     """Write the tables and the picture of what is in questions.json."""
-    results = _read()
-    rows, pace = pd.DataFrame(results["runs"]), pd.DataFrame(results["pace"])
+    rows, pace = pd.DataFrame(ROWS.read("runs")), pd.DataFrame(ROWS.read("pace"))
     rows["epoch"] = rows["variant"].map(dict(zip(pace["variant"], pace["seconds"], strict=True)))
     tables = [
         f"**{category}**\n\n{_table(group, 'variant', TABLE)}"
@@ -261,7 +229,7 @@ def page() -> None:
     ]
     fill(PAGE, "variants", "\n\n".join(tables))
     fill(PAGE, "swaps", _table(rows[rows["variant"] != "empty"], "variant", SWAP_TABLE))
-    fill(PAGE, "long", _table(pd.DataFrame(results["long"]), ["variant", "epochs"], LONG_TABLE))
+    fill(PAGE, "long", _table(pd.DataFrame(ROWS.read("long")), ["variant", "epochs"], LONG_TABLE))
     missing = rows.dropna(subset="missing").groupby("variant", sort=False)
     lines = []
     for name, part in missing:
