@@ -1,0 +1,159 @@
+"""How much better can the method get at equal cost? The released recipe beside `improved`.
+
+    python tests/benchmarks/improved.py train    # hours; parts may run side by side
+    python tests/benchmarks/improved.py pace     # minutes; seconds per epoch of all recipes
+    python tests/benchmarks/improved.py          # writes the page from what there is
+
+All recipes train the same flow (the workshop's size, wheel) on the same features of mini-iad with
+the same three seeds; only the training differs. Epochs were fixed beforehand. Training times are
+epochs times the seconds that `pace` measures with all recipes in turn, as parts that run side by
+side slow each other down. The page is notebooks/results/improved.md, its numbers lie beside it.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from pages import Rows, fill, markdown, spread
+
+from mfkit.data import read_category
+from mfkit.devices import autocast
+from mfkit.features import FeatureStore
+from mfkit.job import Job
+from mfkit.presets import PRESETS, Preset, new_flow
+from mfkit.probe import mean_scores
+from mfkit.score import nll_map
+from mfkit.train import Training, load_flow
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "data" / "mini-iad"
+RUNS = ROOT / "runs" / "improved"
+FEATURES = ROOT / "runs" / "mini-iad" / "features"
+PAGE = ROOT / "notebooks" / "results" / "improved.md"
+CATEGORIES = ("screw_block", "control_knob", "cast_flange")
+SEEDS = (0, 1, 2)
+BEST = PRESETS["improved"]
+
+
+def changed(**training) -> Preset:
+    """`improved` with another training."""
+    return replace(BEST, training=replace(BEST.training, **training))
+
+
+RECIPES = {
+    "released": replace(PRESETS["workshop"], training=Training()),
+    "workshop": PRESETS["workshop"],
+    "improved": BEST,
+    "improved, bfloat16": changed(amp="bfloat16"),
+    "improved, 2 epochs": changed(epochs=2),
+    "improved, 4 epochs": changed(epochs=4),
+    "improved, 8 epochs": changed(epochs=8),
+    "raw features": replace(BEST, standardize=False),
+    "constant rate 1e-3": changed(schedule="constant", learning_rate=1e-3),
+    "batches of 8": changed(batch=8),
+}
+TABLE = {
+    "nll": ("test NLL", 3),
+    "s_auroc": ("S-AUROC", 1),
+    "s_auroc_mean": ("S-AUROC (mean)", 1),
+    "i_auroc": ("I-AUROC", 1),
+    "p_auroc": ("P-AUROC", 1),
+    "p_ap": ("P-AP", 1),
+    "p_aupro": ("AUPRO", 1),
+}
+ROWS = Rows(
+    PAGE.with_suffix(".json"),
+    "python tests/benchmarks/improved.py train, then pace",
+    {"category": CATEGORIES, "recipe": tuple(RECIPES), "seed": SEEDS},
+)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train and measure what is not in improved.json yet."""
+    for category in options.category:
+        for seed in options.seed:
+            for recipe in options.recipe:
+                key = {"category": category, "recipe": recipe, "seed": seed}
+                if ROWS.missing("runs", **key):
+                    ROWS.keep("runs", **key, **measured(**key))
+
+
+def measured(category: str, recipe: str, seed: int) -> dict[str, float]:
+    """Metrics in percent, and nats per channel of the sound test samples."""
+    out = RUNS / recipe.replace(" ", "-").replace(",", "") / str(seed) / category
+    samples = read_category(DATA, category)
+    job = Job(samples, DATA, RECIPES[recipe], seed, "cpu", out, FEATURES / category)
+    row = job.run()
+    sound = [index for index, sample in enumerate(samples.test) if not sample.label]
+    x = FeatureStore(FEATURES / category / "test.f16").read(sound)
+    nll = mean_scores(load_flow(out / "model.pt"), x).mean().item()
+    return {"nll": nll, **{name: 100 * row[name] for name in TABLE if name != "nll"}}
+
+
+def pace(rounds: int = 5) -> None:
+    """Seconds of an epoch of every recipe: medians of steps, taken in turns."""
+    x = FeatureStore(FEATURES / CATEGORIES[0] / "train.f16").read(range(8))
+    steps = {name: [] for name in RECIPES}
+    for _ in range(rounds + 1):
+        for name, settings in RECIPES.items():
+            training = settings.training
+            flow = new_flow(settings, x.shape[1], x.shape[2:]).train()
+            optimizer = torch.optim.AdamW(flow.parameters())
+            batch = x[: training.batch]
+            start = time.perf_counter()
+            with autocast(x.device, training.amp):
+                z, log_det = flow(batch)
+            nll_map(z, log_det).mean().backward()
+            optimizer.step()
+            steps[name].append(time.perf_counter() - start)
+    for name, seconds in steps.items():  # the first round warms up
+        epoch = 64 // RECIPES[name].training.batch * float(np.median(seconds[1:]))
+        ROWS.keep("pace", recipe=name, epoch=epoch, threads=torch.get_num_threads())
+
+
+def page() -> None:
+    """Write the tables of what is in improved.json."""
+    runs = pd.DataFrame(ROWS.read("runs"))
+    epoch = {row["recipe"]: row["epoch"] for row in ROWS.read("pace")}
+    runs["time"] = [RECIPES[name].training.epochs * epoch[name] for name in runs["recipe"]]
+    columns = {**TABLE, "time": ("training, s", 0)}
+    for category in (*CATEGORIES, "all"):
+        part = runs if category == "all" else runs[runs["category"] == category]
+        lines = []
+        for name, group in part.groupby("recipe", sort=False):
+            group = group.groupby("seed").mean(numeric_only=True)
+            values = (spread(group[c], digits) for c, (_, digits) in columns.items())
+            lines.append([name, *values])
+        titles = ["recipe", *(title for title, _ in columns.values())]
+        fill(PAGE, category, markdown(titles, lines))
+    indexed = runs.set_index(["recipe", "category", "seed"])
+    first = indexed.loc["released"]
+    lines = []
+    for name in RECIPES:
+        if name == "released" or name not in indexed.index:
+            continue
+        gain = (indexed.loc[name] - first)[["nll", "s_auroc", "p_aupro"]].dropna()
+        seed = gain.groupby("seed").mean()
+        share = indexed.loc[name, "time"].mean() / first["time"].mean()
+        values = [spread(seed["nll"], 3), spread(seed["s_auroc"]), spread(seed["p_aupro"])]
+        lines.append([name, *values, f"{share:.2f}"])
+    titles = ["recipe", "NLL", "S-AUROC", "AUPRO", "share of its training time"]
+    fill(PAGE, "gains", markdown(titles, lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("command", nargs="?", choices=("train", "pace", "page"), default="page")
+    parser.add_argument("--category", nargs="+", choices=CATEGORIES, default=CATEGORIES)
+    parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
+    options = parser.parse_args()
+    {"train": lambda: train(options), "pace": pace, "page": page}[options.command]()
+
+
+if __name__ == "__main__":
+    main()
