@@ -8,11 +8,11 @@ Shapes are written in one vocabulary everywhere:
 Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V, H, W), image scores
 (B, V), sample scores (B,). Likelihoods are in nats, scores in nats per channel.
 
-Read the files in the order of the method: views, messages, coupling, flow, score; then data, store,
-features, border, masks, foreground, train, evaluation; then presets, job, results, run. `metrics`
-compares scores with labels, `probe` asks a trained flow questions, `plot` draws, `explore` is for
-people, `cluster` hands categories to many machines, `published` and `deploy` are for what comes
-after.
+Read the files in the order of the method: views, messages, coupling, standardize, flow, score; then
+data, store, features, border, masks, foreground, train, evaluation; then presets, job, results,
+run. `metrics` compares scores with labels, `probe` asks a trained flow questions, `plot` draws,
+`explore` is for people, `cluster` hands categories to many machines, `published` and `deploy` are
+for what comes after.
 """
 
 from importlib import import_module

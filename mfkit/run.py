@@ -41,7 +41,7 @@ def run(
         data: the root of a data set in Real-IAD's layout.
         out: folder of the results.
         category: names; None takes all categories.
-        preset: "workshop" or "paper".
+        preset: a name of `mfkit.presets.PRESETS`.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random.
         features: folder of the feature stores, to share them between runs; None is out/features.
