@@ -250,7 +250,7 @@ def _controls(latents: Latents) -> dict[str, widgets.Widget]:
     low, high = (round(limit, 2) for limit in latents.limits["scores"])
     sound = latents.scores[latents.last][~latents.labels]
     quantile = np.quantile(sound if len(sound) else latents.scores[latents.last], 0.95)
-    late = {"continuous_update": False}
+    late = {"continuous_update": False, "style": {"description_width": "88px"}}
     wrap = {"flex_flow": "row wrap"}
     small = widgets.Layout(width="90px")
     return {
