@@ -15,6 +15,7 @@ from mfkit.views import ViewGraph
 
 __all__ = ["NOISES", "CrossViewCoupling", "MapModule", "MultiFlow", "ViewPermutation"]
 
+KEPT = [torch.ops.aten.convolution.default]  # results that `MultiFlow.recompute` holds on to
 NOISE_SCALE = 20.0  # the st-networks see 20 n, so that a faint noise map is a strong signal
 
 
@@ -30,8 +31,6 @@ def _softflow(shape, generator):
 def _uniform(shape, generator):
     return torch.rand(shape, generator=generator)
 
-
-KEPT = [torch.ops.aten.convolution.default]  # results that `MultiFlow.recompute` holds on to
 
 NOISES = {"simplenet": _simplenet, "softflow": _softflow, "uniform": _uniform, "none": None}
 

@@ -11,22 +11,20 @@ side slow each other down. The page is notebooks/results/improved.md, its number
 """
 
 import argparse
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from pages import Rows, fill, markdown, spread
+from pace import medians, training_step
+from pages import Rows, fill, markdown, seed_table, spread
 
 from mfkit.data import read_category
-from mfkit.devices import autocast
+from mfkit.evaluation import METRICS
 from mfkit.features import FeatureStore
 from mfkit.job import Job
 from mfkit.presets import PRESETS, Preset, new_flow
 from mfkit.probe import mean_scores
-from mfkit.score import nll_map
 from mfkit.train import Training, load_flow
 
 ROOT = Path(__file__).parents[2]
@@ -56,15 +54,7 @@ RECIPES = {
     "constant rate 1e-3": changed(schedule="constant", learning_rate=1e-3),
     "batches of 8": changed(batch=8),
 }
-TABLE = {
-    "nll": ("test NLL", 3),
-    "s_auroc": ("S-AUROC", 1),
-    "s_auroc_mean": ("S-AUROC (mean)", 1),
-    "i_auroc": ("I-AUROC", 1),
-    "p_auroc": ("P-AUROC", 1),
-    "p_ap": ("P-AP", 1),
-    "p_aupro": ("AUPRO", 1),
-}
+TABLE = {"nll": ("test NLL", 3)} | {key: (title, 1) for key, title in METRICS.items()}
 ROWS = Rows(
     PAGE.with_suffix(".json"),
     "python tests/benchmarks/improved.py train, then pace",
@@ -91,27 +81,18 @@ def measured(category: str, recipe: str, seed: int) -> dict[str, float]:
     sound = [index for index, sample in enumerate(samples.test) if not sample.label]
     x = FeatureStore(FEATURES / category / "test.f16").read(sound)
     nll = mean_scores(load_flow(out / "model.pt"), x).mean().item()
-    return {"nll": nll, **{name: 100 * row[name] for name in TABLE if name != "nll"}}
+    return {"nll": nll, **{name: 100 * row[name] for name in METRICS}}
 
 
-def pace(rounds: int = 5) -> None:
+def pace() -> None:
     """Seconds of an epoch of every recipe: medians of steps, taken in turns."""
     x = FeatureStore(FEATURES / CATEGORIES[0] / "train.f16").read(range(8))
-    steps = {name: [] for name in RECIPES}
-    for _ in range(rounds + 1):
-        for name, settings in RECIPES.items():
-            training = settings.training
-            flow = new_flow(settings, x.shape[1], x.shape[2:]).train()
-            optimizer = torch.optim.AdamW(flow.parameters())
-            batch = x[: training.batch]
-            start = time.perf_counter()
-            with autocast(x.device, training.amp):
-                z, log_det = flow(batch)
-            nll_map(z, log_det).mean().backward()
-            optimizer.step()
-            steps[name].append(time.perf_counter() - start)
-    for name, seconds in steps.items():  # the first round warms up
-        epoch = 64 // RECIPES[name].training.batch * float(np.median(seconds[1:]))
+    calls = []
+    for settings in RECIPES.values():
+        flow = new_flow(settings, x.shape[1], x.shape[2:])
+        calls.append(training_step(flow, x[: settings.training.batch], settings.training.amp))
+    for (name, settings), seconds in zip(RECIPES.items(), medians(calls), strict=True):
+        epoch = 64 // settings.training.batch * seconds
         ROWS.keep("pace", recipe=name, epoch=epoch, threads=torch.get_num_threads())
 
 
@@ -123,14 +104,8 @@ def page() -> None:
     columns = {**TABLE, "time": ("training, s", 0)}
     for category in (*CATEGORIES, "all"):
         part = runs if category == "all" else runs[runs["category"] == category]
-        lines = []
-        for name, group in part.groupby("recipe", sort=False):
-            group = group.groupby("seed").mean(numeric_only=True)
-            values = (spread(group[c], digits) for c, (_, digits) in columns.items())
-            lines.append([name, *values])
-        titles = ["recipe", *(title for title, _ in columns.values())]
-        fill(PAGE, category, markdown(titles, lines))
-    indexed = runs.set_index(["recipe", "category", "seed"])
+        fill(PAGE, category, seed_table(part, ["recipe"], columns))
+    indexed = runs.set_index(["recipe", "category", "seed"]).sort_index()
     first = indexed.loc["released"]
     lines = []
     for name in RECIPES:

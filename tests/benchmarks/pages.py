@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock
 
 from mfkit.files import whole_file
@@ -31,6 +32,22 @@ def spread(values, digits: int = 1) -> str:
     """Mean and standard deviation over seeds; the mean alone for a single one."""
     mean = f"{values.mean():.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {values.std():.{digits}f}"
+
+
+def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
+    """A line for each group; mean and spread over seeds of the mean over categories.
+
+    Arguments:
+        rows: with the columns `by` and, if runs were repeated, "seed".
+        by: columns that tell one group from another.
+        columns: for each further column its title and how many digits to show.
+    """
+    lines = []
+    for key, group in rows.groupby(by, sort=False):
+        if "seed" in group:
+            group = group.groupby("seed").mean(numeric_only=True)
+        lines.append([*key, *(spread(group[c], digits) for c, (_, digits) in columns.items())])
+    return markdown([*by, *(title for title, _ in columns.values())], lines)
 
 
 class Rows:

@@ -12,7 +12,6 @@ done again. The page of findings, questions.md, lies beside it.
 
 import argparse
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,8 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from pages import Rows, fill, markdown, spread
+from pace import medians, training_step
+from pages import Rows, fill, markdown, seed_table, spread
 
 from mfkit import plot
 from mfkit.data import read_category
@@ -200,23 +200,16 @@ def _question_long(variant: str, epochs: int) -> dict:
     return Trained(out, "screw_block").numbers(separated)
 
 
-def pace(rounds: int = 5) -> None:
+def pace() -> None:
     """Seconds per epoch of every variant: medians of several steps, taken in turns."""
     x = FeatureStore(RUNS / "features" / CATEGORIES[0] / "train.f16").read(range(8))
-    seconds = {name: [] for name in VARIANTS}
-    for _ in range(rounds + 1):
-        for name, changes in VARIANTS.items():
-            changes = {k: v for k, v in changes.items() if k != "view_dropout"}
-            flow = new_flow(choose_preset("workshop", **changes), x.shape[1], x.shape[2:]).train()
-            optimizer = torch.optim.AdamW(flow.parameters())
-            start = time.perf_counter()
-            z, log_det = flow(x)
-            nll_map(z, log_det).mean().backward()
-            optimizer.step()
-            seconds[name].append(time.perf_counter() - start)
-    steps = 64 // len(x)
-    for name, each in seconds.items():  # the first round warms up
-        ROWS.keep("pace", variant=name, seconds=steps * float(np.median(each[1:])))
+    calls = []
+    for changes in VARIANTS.values():
+        changes = {name: value for name, value in changes.items() if name != "view_dropout"}
+        settings = choose_preset("workshop", **changes)
+        calls.append(training_step(new_flow(settings, x.shape[1], x.shape[2:]), x))
+    for name, seconds in zip(VARIANTS, medians(calls), strict=True):
+        ROWS.keep("pace", variant=name, seconds=64 // len(x) * seconds)
 
 
 def page() -> None:
@@ -224,11 +217,11 @@ def page() -> None:
     rows, pace = pd.DataFrame(ROWS.read("runs")), pd.DataFrame(ROWS.read("pace"))
     rows["epoch"] = rows["variant"].map(dict(zip(pace["variant"], pace["seconds"], strict=True)))
     tables = [
-        f"**{category}**\n\n{_table(group, 'variant', TABLE)}"
+        f"**{category}**\n\n{_table(group, ['variant'], TABLE)}"
         for category, group in rows.groupby("category", sort=False)
     ]
     fill(PAGE, "variants", "\n\n".join(tables))
-    fill(PAGE, "swaps", _table(rows[rows["variant"] != "empty"], "variant", SWAP_TABLE))
+    fill(PAGE, "swaps", _table(rows[rows["variant"] != "empty"], ["variant"], SWAP_TABLE))
     fill(PAGE, "long", _table(pd.DataFrame(ROWS.read("long")), ["variant", "epochs"], LONG_TABLE))
     missing = rows.dropna(subset="missing").groupby("variant", sort=False)
     lines = []
@@ -245,16 +238,8 @@ def page() -> None:
     plot.save(figure, PAGE.with_name("who_helps.png"))
 
 
-def _table(rows: pd.DataFrame, by: str | list[str], columns: dict[str, tuple[str, int]]) -> str:
-    """A line for each group; mean and spread over seeds of the mean over categories."""
-    lines = []
-    for key, group in rows.groupby(by, sort=False):
-        names = [TITLES.get(name, name) for name in (key if isinstance(key, tuple) else (key,))]
-        if "seed" in group:
-            group = group.groupby("seed").mean(numeric_only=True)
-        lines.append([*names, *(spread(group[c], digits) for c, (_, digits) in columns.items())])
-    by = [by] if isinstance(by, str) else by
-    return markdown([*by, *(title for title, _ in columns.values())], lines)
+def _table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
+    return seed_table(rows.replace({"variant": TITLES}), by, columns)
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pace import operations
 from PIL import Image
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from trees import link, tree
@@ -130,27 +130,20 @@ def flow(options) -> MultiFlow:
     return new_flow(PRESETS[options.flow], 5, SHAPE)
 
 
-def operations() -> tuple[float, float]:
-    """Of one image through B5, and of one sample through the paper's flow."""
+def counted() -> tuple[float, float]:
+    """Operations of one image through B5, and of one sample through the paper's flow."""
     with torch.device("meta"), torch.no_grad():
         network, model = (
             load_backbone("efficientnet_b5", pretrained=False),
             new_flow(PRESETS["paper"], 5, SHAPE).eval(),
         )
-        counts = []
-        for call, x in (
-            (network, torch.zeros(1, 768, 768, 3, dtype=torch.uint8)),
-            (model, torch.zeros(1, 5, *SHAPE)),
-        ):
-            with FlopCounterMode(display=False) as counter:
-                call(x)
-            counts.append(counter.get_total_flops())
-    return tuple(counts)
+        image, sample = torch.zeros(1, 768, 768, 3, dtype=torch.uint8), torch.zeros(1, 5, *SHAPE)
+        return operations(lambda: network(image)), operations(lambda: model(sample))
 
 
 def estimate(seconds: dict[str, float]) -> None:
     """Hours and GB for 30 categories on one GPU and on eight."""
-    of_image, of_sample = operations()
+    of_image, of_sample = counted()
     images = sum(IMAGES.values())
     train_samples, test_samples = (count / 5 for count in IMAGES.values())
     hours = {

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -27,10 +27,10 @@ import pandas as pd
 import psutil
 import torch
 from matplotlib.figure import Figure
+from pace import medians, operations, training_step
 from pages import fill, markdown
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from mfkit import plot
 from mfkit.data import read_category
@@ -51,7 +51,6 @@ PAGE = ROOT / "notebooks" / "results" / "speed.md"
 SIZES = {"paper": (4, 5, 304, 24, 24), "workshop": (8, 5, 112, 16, 16)}  # B, V, C, H, W
 EDGES = "one convolution per edge"
 FORMS = (EDGES, "mfkit", "mfkit, recompute", "mfkit, bfloat16", "mfkit, bfloat16, recompute")
-ROUNDS = 5
 
 
 class EdgeNet(CrossViewNet):
@@ -92,33 +91,13 @@ def passes(flow: MultiFlow, x: Tensor, form: str) -> tuple[Callable, Callable]:
             module.__class__ = EdgeNet
     flow.recompute = "recompute" in form
     amp = "bfloat16" if "bfloat16" in form else None
-    noise = flow.draw_noise(len(x), torch.Generator().manual_seed(0))
-    optimizer = torch.optim.AdamW(flow.parameters(), lr=2e-4, weight_decay=1e-5)
-
-    def step() -> None:
-        with autocast(x.device, amp):
-            z, log_det = flow.train()(x, noise)
-        optimizer.zero_grad(set_to_none=True)
-        nll_map(z, log_det).mean().backward()
-        optimizer.step()
 
     @torch.no_grad()
     def score() -> Tensor:
         with autocast(x.device, amp):
             return nll_map(*flow.eval()(x))
 
-    return step, score
-
-
-def medians(calls: Sequence[Callable], rounds: int = ROUNDS) -> list[float]:
-    """Seconds of each call; they take turns, after one round to warm up."""
-    seconds = np.zeros((rounds + 1, len(calls)))
-    for row in seconds:
-        for column, call in enumerate(calls):
-            start = time.perf_counter()
-            call()
-            row[column] = time.perf_counter() - start
-    return np.median(seconds[1:], axis=0).tolist()
+    return training_step(flow, x, amp), score
 
 
 def rate(dtype: torch.dtype, n: int = 2048) -> float:
@@ -135,12 +114,7 @@ def steps() -> dict:
         calls = [make(size, form) for form in FORMS]
         scores = [score() for _, score in calls]
         trained, scored = np.reshape(medians(sum(calls, ())), (-1, 2)).T
-        with FlopCounterMode(display=False) as counter:
-            calls[1][0]()
-        of_step = counter.get_total_flops()
-        with FlopCounterMode(display=False) as counter:
-            calls[1][1]()
-        of_score = counter.get_total_flops()
+        of_step, of_score = map(operations, calls[1])
         for form, nll, step, score in zip(FORMS, scores, trained, scored, strict=True):
             flops = rates["bfloat16" if "bfloat16" in form else "float32"]
             rows.append(
