@@ -100,10 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     part.add_argument("--amp", choices=AMP, help="compute the couplings' networks in it")
     part.add_argument(
-        "--recompute",
-        action="store_true",
-        default=None,
-        help="train with less memory and a little more time; the result is the same",
+        "--micro-batch",
+        type=_positive,
+        metavar="N",
+        help="train with the memory of N samples at a time; the result is the same",
     )
     part.add_argument(
         "--cluster",

@@ -38,4 +38,4 @@ def autocast(device: torch.device, amp: str | None) -> AbstractContextManager:
         device: on which the flow lies.
         amp: a name of `AMP`, or None.
     """
-    return torch.autocast(device.type, AMP.get(amp, torch.bfloat16), enabled=amp is not None)
+    return torch.autocast(device.type, AMP[amp or "bfloat16"], enabled=amp is not None)

@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import torch
 from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from mfkit.coupling import CrossViewCoupling, MapModule, ViewPermutation
 from mfkit.standardize import Standardize
@@ -15,7 +13,6 @@ from mfkit.views import ViewGraph
 
 __all__ = ["NOISES", "CrossViewCoupling", "MapModule", "MultiFlow", "ViewPermutation"]
 
-KEPT = [torch.ops.aten.convolution.default]  # results that `MultiFlow.recompute` holds on to
 NOISE_SCALE = 20.0  # the st-networks see 20 n, so that a faint noise map is a strong signal
 
 
@@ -44,9 +41,6 @@ class MultiFlow(nn.Module):
     A view may be absent. It sends no message, the means of its neighbours run over the views that
     are left, and its latents and log-determinants are 0: what remains is the exact likelihood of
     the views that are present.
-
-    With `recompute` set to True, training keeps of every block only its input and what convolutions
-    computed; the backward pass does the rest again. The gradients are the same.
 
     Arguments:
         channels, height, width: C, H, W of a feature map.
@@ -107,7 +101,6 @@ class MultiFlow(nn.Module):
         self.shape = (graph.views, channels, height, width)
         self.graph = graph
         self.noise = noise
-        self.recompute = False
         self.config = {  # plain values: what a file of weights needs to build the flow again
             "channels": channels,
             "height": height,
@@ -281,17 +274,9 @@ class MultiFlow(nn.Module):
             conditions.append(heard.to(x.device))
         y, log_det = x.transpose(1, 2), 0.0
         for module in reversed(list(self.inn)) if rev else self.inn:
-            (y,), step = self._apply_module(module, y, conditions, rev)
+            (y,), step = module((y,), c=conditions, rev=rev)
             log_det = log_det + step
             yield y.transpose(1, 2), log_det
-
-    def _apply_module(
-        self, module: MapModule, y: Tensor, conditions: list[Tensor], rev: bool
-    ) -> tuple[tuple[Tensor], Tensor]:
-        if not (self.recompute and torch.is_grad_enabled()):
-            return module((y,), c=conditions, rev=rev)
-        kept = partial(create_selective_checkpoint_contexts, KEPT)
-        return checkpoint(module, (y,), conditions, rev, use_reentrant=False, context_fn=kept)
 
     def _heard(self, present: Tensor | None, muted: Sequence[tuple[int, int]]) -> Tensor | None:
         """Which messages arrive, as `ViewGraph.weights` takes it; None: all of them."""

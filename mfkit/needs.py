@@ -17,7 +17,7 @@ from mfkit.presets import Preset, new_flow
 __all__ = ["Needs", "check_room", "estimate"]
 
 BASE = 0.9e9  # bytes: Python, PyTorch and its libraries, histograms of the pixel metrics (measured)
-TENSORS = {False: 7, True: 3}  # of a sample's size, that half a coupling keeps; recompute or not
+TENSORS = 7  # of a sample's size, that half a coupling keeps for its gradient (measured)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,9 @@ def estimate(jobs: Iterable[Job]) -> Needs:
             job.out / "maps.npy": 4 * positions * samples["test"],
         }
         results += _missing(files)
-        batch = min(job.settings.training.batch, samples["train"])
-        kept = 4 * TENSORS[job.settings.training.recompute] * 2 * job.settings.blocks * batch * row
+        training = job.settings.training
+        together = min(training.micro_batch or training.batch, samples["train"])
+        kept = 4 * TENSORS * 2 * job.settings.blocks * together * row
         memory = max(memory, int(BASE + 16 * weights + kept))
     return Needs(features, results + 12 * weights, memory)  # a checkpoint is written beside the old
 

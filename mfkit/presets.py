@@ -80,13 +80,13 @@ def choose_preset(
     foreground: str | None = None,
     view_dropout: float | None = None,
     amp: str | None = None,
-    recompute: bool | None = None,
+    micro_batch: int | None = None,
 ) -> Preset:
     """The preset of that name, with what is given in place of its own.
 
     Arguments:
         name: of `PRESETS`.
-        epochs, view_dropout, amp, recompute: see `mfkit.train.Training`.
+        epochs, view_dropout, amp, micro_batch: see `mfkit.train.Training`.
         graph, message, foreground: see `Preset`.
 
     Raises:
@@ -111,7 +111,7 @@ def choose_preset(
         "epochs": epochs,
         "view_dropout": view_dropout,
         "amp": amp,
-        "recompute": recompute,
+        "micro_batch": micro_batch,
     }
     training = replace(PRESETS[name].training, **_given(training))
     others = {"graph": graph, "message": message, "foreground": foreground}

@@ -39,7 +39,7 @@ def open_results(out: Path, config: dict) -> dict:
         earlier, asked = results["config"], json.loads(json.dumps(config))
         earlier = {"foreground": "none", "standardize": False, **earlier}
         earlier["training"] = {"amp": None, "schedule": "constant", **earlier["training"]}
-        earlier["training"]["recompute"] = asked["training"]["recompute"]  # changes no result
+        earlier["training"]["micro_batch"] = asked["training"]["micro_batch"]  # changes no result
         if earlier == asked:
             return results
         earlier["training"]["epochs"] = asked["training"]["epochs"]

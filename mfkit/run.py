@@ -47,7 +47,7 @@ def run(
         features: folder of the feature stores, to share them between runs; None is out/features.
         missing_views: see `mfkit.read_category`.
         cluster: None works here; see `mfkit.cluster.run_jobs` for the others.
-        changes: of the preset: epochs, graph, message, foreground, view_dropout, amp, recompute;
+        changes: of the preset: epochs, graph, message, foreground, view_dropout, amp, micro_batch;
             see `mfkit.presets.choose_preset`.
 
     Returns:

@@ -42,7 +42,8 @@ class Training:
             that the flow learns to do without it; one view always stays.
         amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
             on hardware that has it. Scales, log-determinants and sums stay float32. None: all do.
-        recompute: less memory for a little more time, the same result: see `MultiFlow`.
+        micro_batch: samples whose gradient is computed together; the gradients of a batch add up to
+            the same, and memory holds one micro-batch. None: the whole batch.
     """
 
     epochs: int = 40
@@ -54,7 +55,7 @@ class Training:
     clip_norm: float | None = None
     view_dropout: float = 0.0
     amp: str | None = None
-    recompute: bool = False
+    micro_batch: int | None = None
 
 
 def train(
@@ -100,17 +101,15 @@ def train(
         "foreground": None if foreground is None else foreground.fingerprint,
     }
     settings["betas"] = list(training.betas)
-    del settings["recompute"]  # has no influence on the result
+    del settings["micro_batch"]  # changes no more than the order of sums
     if training.schedule == "constant":
         del settings["epochs"]  # more epochs continue a shorter run
-    flow.recompute = training.recompute
     optimizer = torch.optim.AdamW(
         flow.parameters(),
         lr=training.learning_rate,
         betas=training.betas,
         weight_decay=training.weight_decay,
     )
-    device = next(flow.parameters()).device
     batches = max(1, len(store) // training.batch)
     schedule = _schedule(optimizer, training, training.epochs * batches)
     if checkpoint.exists():
@@ -129,17 +128,10 @@ def train(
         for epoch in range(done + 1, training.epochs + 1):
             started = time.perf_counter()
             losses = []
-            for x, noise, present, shows in _batches(
-                flow.train(), store, training, seed, epoch, foreground
-            ):
-                with autocast(device, training.amp):
-                    z, log_det = flow(x, noise, present)
-                nll = nll_map(z, log_det, shows)
-                counted = present.sum() * nll[0, 0].numel() if shows is None else shows.sum()
-                loss = nll.sum() / counted  # absent views score 0
-                losses.append(_finite(loss, epoch, step=len(losses) + 1))
+            for batch in _batches(flow.train(), store, training, seed, epoch, foreground):
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss = _add_gradient(flow, batch, training)
+                losses.append(_finite(loss, epoch, step=len(losses) + 1))
                 if training.clip_norm is not None:
                     clip_grad_norm_(flow.parameters(), training.clip_norm)
                 optimizer.step()
@@ -169,11 +161,11 @@ def _batches(
     seed: int,
     epoch: int,
     foreground: ForegroundStore | None = None,
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Features (B, V, C, H, W), noise (B, 1, H, W), present views (B, V) of one epoch.
 
-    And which positions count (B, V, H, W), None if all present ones do. In an order of its own; the
-    last batch is dropped if it is not full, unless it is the only one.
+    And which positions count (B, V, H, W). In an order of its own; the last batch is dropped if it
+    is not full, unless it is the only one.
     """
     device = next(flow.parameters()).device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
@@ -185,10 +177,23 @@ def _batches(
             if training.view_dropout:
                 luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
                 present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
-            shows = None
+            shows = present[..., None, None].expand(*present.shape, *x.shape[3:])
             if foreground is not None:
-                shows = (foreground.read(indices) & present[..., None, None]).to(device)
-            yield x.to(device), noise.to(device), present.to(device), shows
+                shows = shows & foreground.read(indices)
+            yield tuple(part.to(device) for part in (x, noise, present, shows))
+
+
+def _add_gradient(flow: MultiFlow, batch: tuple[Tensor, ...], training: Training) -> Tensor:
+    """Add the gradient of the loss of a batch of `_batches`; the loss."""
+    total, counted = 0.0, batch[-1].sum()
+    parts = (part.split(training.micro_batch or len(part)) for part in batch)
+    for x, noise, present, shows in zip(*parts, strict=True):
+        with autocast(x.device, training.amp):
+            z, log_det = flow(x, noise, present)
+        loss = nll_map(z, log_det, shows).sum() / counted
+        loss.backward()
+        total = total + loss.detach()
+    return total
 
 
 def _schedule(

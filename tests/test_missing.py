@@ -112,6 +112,29 @@ def test_the_loss_is_the_mean_over_what_is_there(data, backbone, tmp_path):
     assert history["loss"][0] == pytest.approx(x.square().nanmean().item() / 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_micro_batches_change_no_result(data, backbone, tmp_path, monkeypatch, micro_batch):
+    """Also where their parts of a batch show different numbers of views."""
+    category = allowed(data)
+    store = FeatureStore.build(tmp_path / "f.f16", category.train, backbone)
+    forward, sizes, weights = MultiFlow.forward, [], []
+
+    def counting(flow, x, *args):
+        sizes.append(len(x))
+        return forward(flow, x, *args)
+
+    monkeypatch.setattr(MultiFlow, "forward", counting)
+    for size in (None, micro_batch):
+        torch.manual_seed(0)
+        flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4)
+        training = Training(epochs=2, batch=4, clip_norm=1.0, micro_batch=size)
+        history = train(flow, store, training, tmp_path / str(size))
+        weights.append([history["loss"].values, *flow.state_dict().values()])
+    assert sizes[:2] == [4, 4] and set(sizes[2:]) == {micro_batch, 4 % micro_batch or micro_batch}
+    for whole, parts in zip(*weights, strict=True):
+        np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-6)
+
+
 def test_view_dropout_hides_views_but_never_all(backbone, tmp_path):
     samples = read_category(tree(tmp_path, train=8).parents[1], "audiojack").train
     store = FeatureStore.build(tmp_path / "f.f16", samples, backbone)

@@ -24,15 +24,19 @@ def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
     return np.median(seconds[1:], axis=0).tolist()
 
 
-def training_step(flow: MultiFlow, x: Tensor, amp: str | None = None) -> Callable:
+def training_step(
+    flow: MultiFlow, x: Tensor, amp: str | None = None, micro_batch: int | None = None
+) -> Callable:
     """One step of AdamW on features (B, V, C, H, W), to be called without arguments."""
     optimizer = torch.optim.AdamW(flow.parameters(), lr=2e-4, weight_decay=1e-5)
 
     def step() -> None:
-        with autocast(x.device, amp):
-            z, log_det = flow.train()(x)
+        flow.train()
         optimizer.zero_grad(set_to_none=True)
-        nll_map(z, log_det).mean().backward()
+        for part in x.split(micro_batch or len(x)):
+            with autocast(x.device, amp):
+                z, log_det = flow(part)
+            (nll_map(z, log_det).mean() * len(part) / len(x)).backward()
         optimizer.step()
 
     return step

@@ -1,6 +1,7 @@
 """How close is the code to what the machine can do? Steps, memory, everything around them, growth.
 
     python tests/benchmarks/speed.py          # about half an hour; writes the page and its numbers
+    python tests/benchmarks/speed.py steps    # a part of it again: steps, around or growth
 
 The baseline is the straightforward form of the st-network, one convolution for each directed edge
 as in the released layout, written for this comparison. Times are medians of steps that the forms
@@ -50,7 +51,8 @@ DATA = ROOT / "data" / "mini-iad"
 PAGE = ROOT / "notebooks" / "results" / "speed.md"
 SIZES = {"paper": (4, 5, 304, 24, 24), "workshop": (8, 5, 112, 16, 16)}  # B, V, C, H, W
 EDGES = "one convolution per edge"
-FORMS = (EDGES, "mfkit", "mfkit, recompute", "mfkit, bfloat16", "mfkit, bfloat16, recompute")
+PARTS = ", micro-batches of 2"
+FORMS = (EDGES, "mfkit", f"mfkit{PARTS}", "mfkit, bfloat16", f"mfkit, bfloat16{PARTS}")
 
 
 class EdgeNet(CrossViewNet):
@@ -89,7 +91,6 @@ def passes(flow: MultiFlow, x: Tensor, form: str) -> tuple[Callable, Callable]:
     for module in flow.modules() if form == EDGES else ():
         if isinstance(module, CrossViewNet):
             module.__class__ = EdgeNet
-    flow.recompute = "recompute" in form
     amp = "bfloat16" if "bfloat16" in form else None
 
     @torch.no_grad()
@@ -97,7 +98,7 @@ def passes(flow: MultiFlow, x: Tensor, form: str) -> tuple[Callable, Callable]:
         with autocast(x.device, amp):
             return nll_map(*flow.eval()(x))
 
-    return training_step(flow, x, amp), score
+    return training_step(flow, x, amp, 2 if PARTS in form else None), score
 
 
 def rate(dtype: torch.dtype, n: int = 2048) -> float:
@@ -230,6 +231,9 @@ def growth() -> dict:
     return {"usual": usual, "rows": rows}
 
 
+MEASURED = {"steps": steps, "around": around, "growth": growth}
+
+
 def page(results: dict) -> None:
     """The tables and the picture of the page."""
     rates, rows = results["steps"]["rates"], results["steps"]["rows"]
@@ -297,20 +301,21 @@ def page(results: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="*", choices=MEASURED, default=list(MEASURED))
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
         _peak(*options.peak)
         return
+    path = PAGE.with_suffix(".json")
     results = {
+        **(json.loads(path.read_text()) if path.exists() else {}),
         "command": "python tests/benchmarks/speed.py",
         "date": f"{date.today():%d %B %Y}",
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "steps": steps(),
-        "around": around(),
-        "growth": growth(),
+        **{name: MEASURED[name]() for name in options.part},
     }
-    with whole_file(PAGE.with_suffix(".json")) as draft:
+    with whole_file(path) as draft:
         draft.write_text(json.dumps(results, indent=1) + "\n")
     page(results)
 
