@@ -112,7 +112,7 @@ class ViewGraph:
         if not self.shuffle:
             return self
         generator = torch.Generator().manual_seed(seed)
-        labels = torch.randperm(self.views, generator=generator).tolist()
+        labels = torch.randperm(self.views, generator=generator, device="cpu").tolist()
         return replace(self.relabelled(labels), shuffle=False)
 
     def draw(self, ax=None):

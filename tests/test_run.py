@@ -18,6 +18,8 @@ from mfkit.data import read_category
 from mfkit.evaluation import METRICS, evaluate
 from mfkit.files import InputError
 from mfkit.job import Job
+from mfkit.messages import MESSAGES
+from mfkit.presets import GRAPHS
 from mfkit.results import table
 from mfkit.run import run
 from mfkit.train import load_flow
@@ -46,6 +48,16 @@ def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
     assert Image.open(out / "gears" / "overview.png").width > 800
     printed = capsys.readouterr().out
     assert "S-AUROC" in printed and "overview.png" in printed
+
+
+@pytest.mark.parametrize(
+    "option", [f"--graph={name}" for name in GRAPHS] + [f"--message={name}" for name in MESSAGES]
+)
+def test_every_variant_runs_from_the_command_line(tmp_path, option):
+    tree(tmp_path / "data")
+    out = tmp_path / "out"
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(out), option]) == 0
+    assert (out / "results.json").exists()
 
 
 def test_scores_belong_to_their_samples(tmp_path):

@@ -99,8 +99,9 @@ def foreground(folder: Path, options) -> dict:
 def training(folder: Path, options) -> dict:
     """One epoch, with a checkpoint at its end."""
     store = Few(FeatureStore(folder / "train.f16"), options.samples)
+    settings = Training(epochs=1, batch=options.batch, micro_batch=options.micro_batch)
     history = train(
-        flow(options), store, Training(epochs=1, batch=options.batch), folder / options.flow
+        flow(options), store, settings, folder / f"{options.flow}-{settings.micro_batch}"
     )
     return {"images": 5 * options.samples, "seconds": float(history.seconds.sum())}
 
@@ -114,14 +115,19 @@ def evaluation(folder: Path, options) -> dict:
 
 
 STAGES = {stage.__name__: stage for stage in (features, backbone, foreground, training, evaluation)}
-PLAN = [
-    ("features", "paper"),
-    ("backbone", "paper"),
-    ("foreground", "paper"),
-    ("training", "workshop"),
-    ("evaluation", "workshop"),
-    ("training", "paper"),
-    ("evaluation", "paper"),
+PLAN = [  # what is printed, the stage, the flow's preset, samples of a micro-batch
+    ("features", "features", "paper", None),
+    ("backbone", "backbone", "paper", None),
+    ("foreground", "foreground", "paper", None),
+    *(
+        line
+        for size in ("workshop", "paper")
+        for line in (
+            (f"training, {size} flow", "training", size, None),
+            ("    in micro-batches of 1", "training", size, 1),
+            (f"evaluation, {size} flow", "evaluation", size, None),
+        )
+    ),
 ]
 
 
@@ -168,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=16, help="that are timed where it is slow")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--micro-batch", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
     parser.add_argument("--flow", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -187,17 +194,17 @@ def main() -> None:
         Image.fromarray(pixels).save(picture)
         parts = {"train": TRAIN, "sound": SOUND, "codes": {"BX": BAD}, "size": 1024}
         tree(Path(folder), "audiojack", draw=link(picture), **parts)
-        print(f"{'stage':22} {'images':>7} {'ms an image':>12} {'peak GiB':>9}", flush=True)
-        for stage, size in PLAN:
+        print(f"{'stage':25} {'images':>7} {'ms an image':>12} {'peak GiB':>9}", flush=True)
+        for name, stage, size, micro_batch in PLAN:
             command = [sys.executable, __file__, "--stage", stage, "--folder", folder]
             command += ["--flow", size, "--samples", str(options.samples)]
             command += ["--batch", str(options.batch)]
+            command += ["--micro-batch", str(micro_batch)] if micro_batch else []
             text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
             done = json.loads(text.splitlines()[-1])
             seconds[stage] = done["seconds"] / done["images"]
-            name = f"{stage}, {size} flow" if stage in ("training", "evaluation") else stage
             print(
-                f"{name:22} {done['images']:7} {1e3 * seconds[stage]:12.1f} {done['peak']:9.2f}",
+                f"{name:25} {done['images']:7} {1e3 * seconds[stage]:12.1f} {done['peak']:9.2f}",
                 flush=True,
             )
     estimate(seconds)
