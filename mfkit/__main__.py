@@ -1,13 +1,12 @@
 """The command line: python -m mfkit run | check | table | export | deploy."""
 
 import argparse
-import errno
 import sys
 
 from mfkit.check import check
 from mfkit.deploy import deploy
 from mfkit.devices import AMP
-from mfkit.files import InputError
+from mfkit.files import NO_ROOM, InputError, cannot_write
 from mfkit.messages import MESSAGES
 from mfkit.presets import GRAPHS, PRESETS
 from mfkit.published import FORMATS, against_published, render
@@ -28,12 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         print("stopped; the same command continues where it stopped", file=sys.stderr)
         return 130
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError)
+        if not (cannot_write(error) or in_the_way):
             raise
-        where = f" {error.filename}" if error.filename else ""
+        mend = NO_ROOM.get(error.errno, "move it away")
         print(
-            f"error: cannot write{where}: {error.strerror}; make room or choose another --out, "
-            "then type the same command again: it continues",
+            f"error: {error.filename or 'a file'}: {error.strerror}; {mend} or choose another "
+            "--out, then type the same command again: it continues",
             file=sys.stderr,
         )
     return 2

@@ -6,6 +6,7 @@ epoch of its category: another one continues from the checkpoint.
 """
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from mfkit.files import InputError
-from mfkit.job import FAILURES, Job
+from mfkit.files import InputError, cannot_write
+from mfkit.job import Job
 from mfkit.needs import estimate
 
 __all__ = ["run_jobs"]
@@ -47,16 +48,19 @@ def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | 
     """
     distributed = _package("distributed")
     with _client(distributed, where, jobs) as client:
-        devices = {job.device for job in jobs.values()}
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         offered = any("GPU" in worker["resources"] for worker in workers)
-        needs_gpu = "cuda" in devices or ("auto" in devices and offered)
+        auto = any(job.device == "auto" for job in jobs.values())
+        needs_gpu = _asks_for_gpu(jobs) or (auto and offered)
         wanted = {"GPU": 1} if needs_gpu else None
         futures = {
             client.submit(_run, job, key=f"{name}-{job.out}", resources=wanted): name
             for name, job in jobs.items()
         }
         print(f"{len(jobs)} categories, {len(workers)} workers so far")
+        if not (offered if needs_gpu else workers):
+            offering = " that offer a GPU (--resources GPU=1)" if needs_gpu else ""
+            print(f"waiting for workers{offering}; Ctrl-C and the same command later is fine, too")
         for future in distributed.as_completed(futures):
             name, error = futures[future], future.exception()
             if error is None:
@@ -64,10 +68,14 @@ def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | 
                 yield name, future.result()
             elif isinstance(error, distributed.KilledWorker):
                 yield name, InputError(KILLED)
-            elif isinstance(error, FAILURES):
-                yield name, error
-            else:
+            elif cannot_write(error):
                 raise error
+            else:
+                yield name, error
+
+
+def _asks_for_gpu(jobs: Mapping[str, Job]) -> bool:
+    return any(job.device.startswith("cuda") for job in jobs.values())
 
 
 def _run(job: Job) -> dict:
@@ -84,9 +92,7 @@ def _client(distributed, where: str, jobs: Mapping[str, Job]) -> Iterator:
             client.wait_for_workers(len(cluster.worker_spec), timeout=120)
             yield client
     elif where == "slurm":
-        queue = _package("dask_jobqueue", "dask-jobqueue")
-        resources = ["--resources GPU=1"] if "cuda" in {job.device for job in jobs.values()} else []
-        with queue.SLURMCluster(processes=1, worker_extra_args=resources) as cluster:
+        with _slurm(_asks_for_gpu(jobs)) as cluster:
             cluster.scale(jobs=len(jobs))
             with distributed.Client(cluster) as client:
                 yield client
@@ -104,14 +110,30 @@ def _client(distributed, where: str, jobs: Mapping[str, Job]) -> Iterator:
         raise InputError(f"--cluster should be local, slurm or tcp://HOST:PORT, got {where!r}")
 
 
+def _slurm(gpu: bool):
+    """A cluster whose workers a queue starts, each for one category at a time."""
+    queue, dask = _package("dask_jobqueue", "dask-jobqueue"), _package("dask")
+    if shutil.which("sbatch") is None:
+        raise InputError("--cluster slurm: no sbatch here; start this on a machine that has SLURM")
+    arguments = [*(dask.config.get("jobqueue.slurm.worker-extra-args", None) or []), "--nthreads 1"]
+    try:
+        return queue.SLURMCluster(
+            processes=1, worker_extra_args=[*arguments, *(["--resources GPU=1"] if gpu else [])]
+        )
+    except ValueError as error:
+        raise InputError(
+            f"--cluster slurm: {error}; describe a machine of the queue (cores, memory, walltime) "
+            "under jobqueue: slurm: in ~/.config/dask/jobqueue.yaml"
+        ) from None
+
+
 def _local(distributed, jobs: Mapping[str, Job]):
     """Workers on this machine: one for each GPU that alone sees it, or some that share the CPU."""
-    gpus = torch.cuda.device_count()
+    gpus = [str(number) for number in range(torch.cuda.device_count())]
+    if os.environ.get("CUDA_VISIBLE_DEVICES"):  # numbers are those of all GPUs of the machine
+        gpus = os.environ["CUDA_VISIBLE_DEVICES"].split(",")[: len(gpus)]
     if gpus and any(job.device.startswith(("cuda", "auto")) for job in jobs.values()):
-        places = [
-            {"env": {"CUDA_VISIBLE_DEVICES": str(gpu)}, "resources": {"GPU": 1}}
-            for gpu in range(gpus)
-        ]
+        places = [{"env": {"CUDA_VISIBLE_DEVICES": gpu}, "resources": {"GPU": 1}} for gpu in gpus]
     else:
         room = psutil.virtual_memory().available // estimate(jobs.values()).memory
         places = [{"env": {}}] * max(1, min(os.cpu_count(), room))

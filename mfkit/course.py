@@ -15,6 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 
+from mfkit.data import FLIPS, categories
 from mfkit.files import InputError
 from mfkit.views import ViewGraph
 
@@ -75,7 +76,7 @@ def find_realiad() -> tuple[Path, bool]:
     Real-IAD if the environment variable REALIAD_ROOT names its folder, else `data/mini-iad`.
 
     Raises:
-        InputError: REALIAD_ROOT names no folder, or there is no data at all.
+        InputError: REALIAD_ROOT names no folder of Real-IAD, or there is no data at all.
     """
     root = os.environ.get("REALIAD_ROOT")
     if not root:
@@ -85,7 +86,13 @@ def find_realiad() -> tuple[Path, bool]:
             f"REALIAD_ROOT is {root}, which is no folder: let it name the folder that holds "
             "realiad_jsons/ and realiad_1024/ (or another resolution), or leave it unset"
         )
-    return Path(root), True
+    found = set(categories(root)) & set(FLIPS)
+    if not found:
+        raise InputError(
+            f"REALIAD_ROOT is {root}, which holds none of Real-IAD's 30 categories: leave it unset "
+            "to work on mini-iad"
+        )
+    return Path(root).absolute(), True
 
 
 def method(part: str) -> Figure:

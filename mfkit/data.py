@@ -96,8 +96,8 @@ class Sample:
 
     @property
     def label(self) -> bool:
-        """A sample is defective if any of its views is."""
-        return any(self.labels)
+        """A sample is defective if any of its views is, or was filed so and lacks a view."""
+        return any(self.labels) or (self.code != "OK" and not all(self.present))
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, View]) -> S
     views = [seen.get(camera) for camera in cameras]
     first = next(iter(seen.values()))
     codes = tuple(view.code if view else "OK" for view in views)
-    flips = FLIPS.get(category, "") if cameras == (1, 2, 3, 4, 5) else ""
+    flips = FLIPS.get(category, "")
     return Sample(
         name=f"{category}_{first.sample}",
         category=category,
@@ -276,5 +276,5 @@ def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, View]) -> S
         images=tuple(view.image if view else None for view in views),
         masks=tuple(view.mask if view else None for view in views),
         codes=codes,
-        flips=tuple(flip == "1" for flip in flips.ljust(len(views), "0")),
+        flips=tuple(flips[camera - 1 : camera] == "1" for camera in cameras),
     )

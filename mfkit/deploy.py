@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from mfkit.evaluation import METRICS
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
-from mfkit.results import finished
-from mfkit.score import nll_map, sample_scores
+from mfkit.results import finished, read_results
+from mfkit.score import nll_map, quiet_background, sample_scores
 from mfkit.train import load_flow
 
 __all__ = ["Scorer", "deploy", "export_scorer", "model_card"]
@@ -20,7 +20,7 @@ TOLERANCE = 1e-4  # nats per channel by which the exported program may differ
 
 
 class Scorer(nn.Module):
-    """Features in, scores out.
+    """Features in, scores out, as `mfkit.evaluation.evaluate` computes them.
 
     Arguments:
         flow: in evaluation mode.
@@ -30,37 +30,47 @@ class Scorer(nn.Module):
         super().__init__()
         self.flow = flow
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, foreground: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Score maps (B, V, H, W), image scores (B, V) and sample scores (B,) of x (B, V, C, H, W).
 
-        In nats per channel, by the maximum rule; every view is present, every position counts.
+        In nats per channel, by the maximum rule; every view is present. The foreground (B, V, H, W)
+        of bool says which positions count; None: all do.
         """
         nll = nll_map(*self.flow(x))
+        if foreground is not None:
+            nll = quiet_background(nll, foreground)
         images = nll.flatten(2).amax(2)
         return nll, images, sample_scores(images)
 
 
-def export_scorer(flow: MultiFlow, path: str | Path, batches: Sequence[int] = (1, 3)) -> Path:
+def export_scorer(
+    flow: MultiFlow, path: str | Path, batches: Sequence[int] = (1, 3), foreground: bool = False
+) -> Path:
     """Write score(x) as a program that PyTorch runs without mfkit and FrEIA, and check it.
 
-    `torch.export.load(path).module()(x)` runs it, for any number of samples.
+    `torch.export.load(path).module()(x)` runs it, for any number of samples; `(x, foreground)` does
+    for a flow that was trained on the foreground: see `Scorer.forward`.
 
     Arguments:
         flow: in evaluation mode, on the CPU.
         path: ends in .pt2.
         batches: numbers of samples for which the program is compared with `Scorer` itself.
+        foreground: whether the program takes one.
 
     Raises:
-        InputError: the program gives other scores, or its graph is shuffled anew each time.
+        InputError: the program gives other scores.
     """
     scorer = Scorer(flow.eval())
     generator = torch.Generator().manual_seed(0)
-    examples = [torch.randn(b, *flow.shape, generator=generator) for b in (2, *batches)]
+    examples = [(torch.randn(b, *flow.shape, generator=generator),) for b in (2, *batches)]
+    if foreground:
+        examples = [(x, x[:, :, 0] > -1) for (x,) in examples]
     with torch.no_grad():
-        dynamic = {"x": {0: torch.export.Dim("B", min=1)}}
-        program = torch.export.export(scorer, (examples[0],), dynamic_shapes=dynamic, strict=False)
-        for x in examples:
-            for ours, theirs in zip(scorer(x), program.module()(x), strict=True):
+        batch = torch.export.Dim("B", min=1)
+        dynamic = tuple({0: batch} for _ in examples[0])
+        program = torch.export.export(scorer, examples[0], dynamic_shapes=dynamic, strict=False)
+        for inputs in examples:
+            for ours, theirs in zip(scorer(*inputs), program.module()(*inputs), strict=True):
                 apart = (ours - theirs).abs().max().item()
                 if not apart <= TOLERANCE:
                     raise InputError(
@@ -76,7 +86,7 @@ CARD = Template("""\
 # Multi-Flow for $category
 
 One normalizing flow over the features of $views cameras that look at one object; a score is a
-negative log-likelihood. Trained with mfkit $mfkit on sound samples only.
+negative log-likelihood. Trained with mfkit $mfkit on the samples of the training split.
 
 ## Use
 
@@ -90,7 +100,8 @@ from mfkit import load_flow
 flow = load_flow("model.pt")              # reads with weights_only=True
 ```
 
-`score.pt2` is the same without mfkit: `torch.export.load("score.pt2").module()(x)`.
+`score.pt2` computes the scores without mfkit: `torch.export.load("score.pt2").module()($inputs)`.
+$positions
 
 ## Training
 
@@ -110,8 +121,6 @@ $samples samples, official rules (S-AUROC: maximum over views), percent.
 | $titles |
 |$rules|
 | $figures |
-
-The epochs were fixed beforehand; no result on the test split chose anything.
 
 ## Limits
 
@@ -141,6 +150,7 @@ def model_card(out: str | Path, category: str) -> str:
     flow = load_flow(Path(out) / category / "model.pt")
     views, channels, height, width = flow.shape
     settings = {**results["config"], "data": Path(results["config"]["data"]).name}
+    masks = settings["foreground"] = Path(settings["foreground"]).name  # no private path
     training = ", ".join(f"{key} {value}" for key, value in settings.pop("training").items())
     versions = dict(results["versions"])
     return CARD.substitute(
@@ -151,6 +161,11 @@ def model_card(out: str | Path, category: str) -> str:
         height=height,
         width=width,
         training=training,
+        inputs="x" if masks == "none" else "x, foreground",
+        positions="Every position counts."
+        if masks == "none"
+        else f"`foreground` ({views}, {height}, {width}) of bool says which positions show the "
+        "object: it was trained on these alone, and only they count.",
         mfkit=versions["mfkit"],
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
         samples=row["samples"],
@@ -168,7 +183,9 @@ def deploy(out: str | Path, category: str) -> list[Path]:
     """
     home = Path(out) / category
     card = model_card(out, category)
-    program = export_scorer(load_flow(home / "model.pt"), home / "score.pt2")
+    foreground = read_results(out)["config"]["foreground"] != "none"
+    flow = load_flow(home / "model.pt")
+    program = export_scorer(flow, home / "score.pt2", foreground=foreground)
     with whole_file(home / "README.md") as draft:
         draft.write_text(card, encoding="utf-8")
     return [program, home / "README.md"]

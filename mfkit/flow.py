@@ -167,7 +167,7 @@ class MultiFlow(nn.Module):
         Returns:
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
-        noise, heard = self._noise(x, noise), self._heard(present, muted)
+        noise, heard = self._noise(x, noise), self._heard(x, present, muted)
         x = _shown(x + noise.unsqueeze(1), present)
         for z, log_det in self._steps(x, noise, heard):  # noqa: B007
             pass
@@ -191,7 +191,7 @@ class MultiFlow(nn.Module):
             x (B, V, C, H, W); 0 in absent views.
         """
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
-        heard = self._heard(present, muted)
+        heard = self._heard(z, present, muted)
         for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
             pass
         return _shown(x - noise.unsqueeze(1), present)
@@ -244,7 +244,7 @@ class MultiFlow(nn.Module):
         Returns:
             K tensors (B, V, C, H, W).
         """
-        heard = self._heard(present, muted)
+        heard = self._heard(x, present, muted)
         steps = self._steps(_shown(x, present), self._zeros(x), heard)
         couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
         return [_shown(z, present) for (z, _), after in zip(steps, couplings, strict=True) if after]
@@ -278,7 +278,9 @@ class MultiFlow(nn.Module):
             log_det = log_det + step
             yield y.transpose(1, 2), log_det
 
-    def _heard(self, present: Tensor | None, muted: Sequence[tuple[int, int]]) -> Tensor | None:
+    def _heard(
+        self, x: Tensor, present: Tensor | None, muted: Sequence[tuple[int, int]]
+    ) -> Tensor | None:
         """Which messages arrive, as `ViewGraph.weights` takes it; None: all of them."""
         if present is None and not muted:
             return None
@@ -294,11 +296,13 @@ class MultiFlow(nn.Module):
             heard[receiver, sender] = False
         if present is None:
             return heard
-        if present.shape[1:] != (views,) or present.dtype != torch.bool or not present.any(1).all():
+        if present.shape != (len(x), views) or present.dtype != torch.bool:
             raise ValueError(
-                f"'present' should be (B, {views}) of bool with at least one view a sample, "
+                f"'present' should be ({len(x)}, {views}) of torch.bool, "
                 f"got {tuple(present.shape)} of {present.dtype}"
             )
+        if not present.any(1).all():
+            raise ValueError("'present' should leave each sample at least one view")
         return heard.to(present.device) & present.unsqueeze(1)
 
     def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:

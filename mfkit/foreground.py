@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mfkit.border import object_mask
 from mfkit.data import Sample
+from mfkit.files import InputError
 from mfkit.masks import Masks, load_masks
 from mfkit.store import RowStore
 
@@ -109,6 +110,12 @@ class ForegroundStore(RowStore):
 
         shape = (len(samples), len(samples[0].images), height, width)
         store = cls.fill(path, shape, masks.fingerprint(samples), make, label)
+        if len(blank) == sum(sample.present.count(True) for sample in samples):
+            path.unlink()
+            raise InputError(
+                f"no object found in any image, the first is {blank[0]}: masks should be white "
+                "(255) where the object is; mend them, or choose another --foreground"
+            )
         if blank:
             warnings.warn(
                 f"no object found in {len(blank)} images, the first is {blank[0]}: all of their "

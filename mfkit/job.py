@@ -20,14 +20,11 @@ from mfkit.features import Backbone, FeatureStore, load_backbone
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore
-from mfkit.masks import load_masks
+from mfkit.masks import Masks, load_masks
 from mfkit.presets import Preset, new_flow
 from mfkit.train import save_flow, train
 
-__all__ = ["FAILURES", "Job", "backbone_on"]
-
-FAILURES = (ValueError, ArithmeticError, RuntimeError, MemoryError)
-"""What ends one category and leaves the others alone; a full disk, for one, ends the whole run."""
+__all__ = ["Job", "backbone_on"]
 
 PIXELS = 4 * 256**2  # a view: what goes through the backbone together, for the sake of memory
 
@@ -66,7 +63,7 @@ class Job:
             InputError: data or settings are wrong.
             Diverged: training failed.
         """
-        _check_test_split(self.category)
+        _check_splits(self.category)
         self.out.mkdir(parents=True, exist_ok=True)
         with FileLock(self.out / ".lock"):
             return self._run()
@@ -74,10 +71,11 @@ class Job:
     def _run(self) -> dict:
         seconds = {}
         start = time.perf_counter()
+        masks = load_masks(self.settings.foreground, self.data, self.category.name)
         features = self._features()
         seconds["features"] = time.perf_counter() - start
         start = time.perf_counter()
-        foreground = self._foreground(*features["train"].shape[3:])
+        foreground = self._foreground(masks, *features["train"].shape[3:])
         if foreground["train"] is not None:
             seconds["foreground"] = time.perf_counter() - start
         flow = self._flow(features["train"].shape[2:])
@@ -125,8 +123,9 @@ class Job:
             for split, samples in self.category.splits.items()
         }
 
-    def _foreground(self, height: int, width: int) -> dict[str, ForegroundStore | None]:
-        masks = load_masks(self.settings.foreground, self.data, self.category.name)
+    def _foreground(
+        self, masks: Masks | None, height: int, width: int
+    ) -> dict[str, ForegroundStore | None]:
         return {
             split: masks
             and ForegroundStore.build(
@@ -163,8 +162,14 @@ def backbone_on(device: str, name: str) -> Backbone:
     return load_backbone(name).to(choose_device(device))
 
 
-def _check_test_split(category: Category) -> None:
+def _check_splits(category: Category) -> None:
     """Find out before the work starts whether its end can be reached."""
+    for view, camera in enumerate(category.cameras):
+        if not any(sample.present[view] for sample in category.train):
+            raise InputError(
+                f"{category.name}: camera {camera} has no image in the training split, so nothing "
+                "can be learned about it; add some, or take its rows out of the JSON file"
+            )
     labels = {sample.label for sample in category.test}
     if labels != {False, True}:
         lacking = "defective" if labels == {False} else "sound"
@@ -172,7 +177,14 @@ def _check_test_split(category: Category) -> None:
             f"{category.name}: the test split holds no {lacking} sample, so no AUROC can be "
             "computed; add some to the JSON file"
         )
+    masks, marked = [], False
     for sample in tqdm(category.test, desc="masks"):
         for image, mask in zip(sample.images, sample.masks, strict=True):
             if mask is not None:
-                read_mask(mask, image=image)
+                masks.append(mask)
+                marked |= bool(read_mask(mask, image=image).any())
+    if not marked:
+        raise InputError(
+            f"{category.name}: no mask of the test split marks a defect"
+            + (f", {masks[0]} for one: defects should be white (255) on black" if masks else "")
+        )

@@ -101,7 +101,7 @@ def check_room(needs: Needs, out: Path, features: Path, device: str = "cpu") -> 
     if free is not None and needs.memory > free:
         print(
             f"warning: only {_size(free)} of memory are free; close other programs, or take "
-            "a smaller batch or preset. If it is killed, the same command continues"
+            "--micro-batch 1 or a smaller preset. If it is killed, the same command continues"
         )
 
 

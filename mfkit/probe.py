@@ -16,7 +16,8 @@ def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | Non
     """Give each sample some views of another sample.
 
     Every single view stays as likely as it was; only the set is no whole any more. How well a flow
-    tells swapped from whole samples is what its messages are worth.
+    tells swapped from whole samples is what its messages are worth. All samples share one draw of
+    how far the donor is, and the views of a sample have one donor.
 
     Arguments:
         x: (B, V, C, H, W), at least two samples.
@@ -35,13 +36,14 @@ def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | Non
         tensor([[0., 1., 0.],
                 [1., 0., 1.]])
     """
+    views = list(views)
     if len(x) < 2:
         raise ValueError(f"'x' should hold at least two samples, got {len(x)}")
     if not set(views) <= set(range(x.shape[1])):
-        raise ValueError(f"'views' should lie in 0 .. {x.shape[1] - 1}, got {list(views)}")
+        raise ValueError(f"'views' should lie in 0 .. {x.shape[1] - 1}, got {views}")
     shift = int(torch.randint(1, len(x), (), generator=generator))
     swapped = x.clone()
-    swapped[:, list(views)] = x.roll(shift, 0)[:, list(views)]
+    swapped[:, views] = x.roll(shift, 0)[:, views]
     return swapped
 
 
@@ -55,8 +57,10 @@ def swap_auroc(
 ) -> float:
     """How well a flow tells samples with swapped views from whole ones, in one number.
 
-    The score of a sample is the mean of its score maps. A separated flow reaches 0.5 up to the
-    sampling error, since a swap only passes the scores of single views around.
+    The score of a sample is the mean of its score maps. For a separated flow a swap only passes the
+    scores of single views around: their set and the mean score stay as they were. Its AUROC is 0.5
+    up to the sampling error if the scores of a sample's views are independent. If they rise and
+    fall together, swapped samples spread less, and the AUROC drifts a little from 0.5.
 
     Arguments:
         flow: in evaluation mode.
@@ -99,7 +103,7 @@ def mute(
     Raises:
         ValueError: an edge that the graph does not have.
     """
-    return _rise(flow, x, edges, present, nll_map(*flow(x, present=present)))
+    return _rise(flow, x, list(edges), present, nll_map(*flow(x, present=present)))
 
 
 @torch.no_grad()
@@ -107,17 +111,18 @@ def who_helps(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tens
     """What each message is worth to its receiver: one edge is muted at a time.
 
     Arguments:
-        flow: in evaluation mode, with a graph that does not shuffle.
+        flow: in evaluation mode.
         x: (B, V, C, H, W).
         present: (B, V) of bool; None: all views are.
 
     Returns:
         (B, V, V) in nats: row i, column j is the rise of view i's negative log-likelihood without
-        the message of view j; 0 where the graph has no edge.
+        the message of view j; 0 where the graph has no edge. What changes in further views, which
+        hear i in later blocks, `mute` tells.
     """
     worth = x.new_zeros(len(x), flow.graph.views, flow.graph.views)
     before = nll_map(*flow(x, present=present))
-    for sender, receiver in flow.graph.edges:
+    for sender, receiver in flow.graph.possible_edges:
         rise = _rise(flow, x, [(sender, receiver)], present, before)
         worth[:, receiver, sender] = rise[:, receiver]
     return worth
@@ -132,14 +137,14 @@ def evidence(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tenso
     trained with view dropout, which knows what silence is.
 
     Arguments:
-        flow: in evaluation mode, with a graph that does not shuffle.
+        flow: in evaluation mode.
         x: (B, V, C, H, W).
         present: (B, V) of bool; None: all views are.
 
     Returns:
         (B, V, H, W) in nats per channel.
     """
-    alone = nll_map(*flow(x, present=present, muted=flow.graph.edges))
+    alone = nll_map(*flow(x, present=present, muted=flow.graph.possible_edges))
     return nll_map(*flow(x, present=present)) - alone
 
 

@@ -19,13 +19,16 @@ from mfkit.score import image_scores, pixel_map
 
 __all__ = ["add_result", "export", "finished", "open_results", "read_results", "table"]
 
+MEAN = "mean"  # the row under all categories
+
 
 def open_results(out: Path, config: dict) -> dict:
     """What an earlier run left in `out`, or the beginning of new results.
 
     Arguments:
         out: the folder of a run.
-        config: the settings of this run; only epochs may differ from those of an earlier one.
+        config: the settings of this run; only epochs may differ from those of an earlier one, and
+            these only if the learning rate is constant.
 
     Returns:
         what results.json holds.
@@ -42,11 +45,15 @@ def open_results(out: Path, config: dict) -> dict:
         earlier["training"]["micro_batch"] = asked["training"]["micro_batch"]  # changes no result
         if earlier == asked:
             return results
-        earlier["training"]["epochs"] = asked["training"]["epochs"]
+        if asked["training"]["schedule"] == "constant":
+            earlier["training"]["epochs"] = asked["training"]["epochs"]
         if earlier == asked:  # the checkpoints go on from where they are
             return {**results, "categories": {}, "config": asked}
+        flat = [{**each, **each["training"], "training": None} for each in (earlier, asked)]
+        changed = [key for key in flat[1] if flat[0].get(key) != flat[1][key]]
         raise InputError(
-            f"{path} is the result of other settings: choose another --out, or delete the folder"
+            f"{path} is the result of another {' and '.join(changed)}: choose the same settings, "
+            "another --out, or delete the folder"
         )
     packages = ("mfkit", "torch", "torchvision", "FrEIA", "numpy")
     versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
@@ -77,11 +84,14 @@ def read_results(out: str | Path) -> dict:
     """
     path = Path(out) / "results.json"
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
+        results = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: no results there; make them with python -m mfkit run") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is damaged ({error}): delete it and run again") from None
+    if not isinstance(results, dict) or not {"categories", "mean", "config"} <= set(results):
+        raise InputError(f"{path} is no result of mfkit: move it away and run again")
+    return results
 
 
 def finished(out: str | Path, category: str) -> dict:
@@ -106,15 +116,18 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
     rows = []
     for out in map(Path, outs):
         results = read_results(out)
-        parts = dict(results["categories"])
+        parts = dict(sorted(results["categories"].items()))
         if len(parts) > 1:
-            parts["mean"] = results["mean"]
+            parts[MEAN] = results["mean"]
         for name, part in parts.items():
             metrics = {title: 100 * part[key] for key, title in METRICS.items()}
-            rows.append({"category": name, "run": out.name, **metrics})
-    return (
-        pd.DataFrame(rows).set_index(["category", "run"]).sort_index(level=0, sort_remaining=False)
-    )
+            rows.append({"category": name, "run": out.resolve().name, **metrics})
+    frame = pd.DataFrame(rows).sort_values("category", key=_mean_last, kind="stable")
+    return frame.set_index(["category", "run"])
+
+
+def _mean_last(names: pd.Series) -> pd.Series:
+    return (names == MEAN).astype(str) + names
 
 
 def export(out: str | Path, category: str) -> Path:
@@ -134,7 +147,16 @@ def export(out: str | Path, category: str) -> Path:
     out = Path(out)
     config = finished(out, category)["config"]
     test = read_category(config["data"], category, missing_views=config["missing_views"]).test
-    nll = torch.from_numpy(np.load(out / category / "maps.npy"))
+    stored = out / category / "maps.npy"
+    try:
+        nll = torch.from_numpy(np.load(stored))
+    except FileNotFoundError:
+        raise InputError(f"{stored} is missing: run the category again in another --out") from None
+    if len(nll) != len(test):
+        raise InputError(
+            f"{stored} holds maps of {len(nll)} samples, the data set now has {len(test)} test "
+            "samples: run the category again in another --out"
+        )
     maps, images = pixel_map(nll, MASK_SIZE).numpy(), image_scores(nll).numpy()
     entries = {}
     for sample, views, scores in zip(test, maps, images, strict=True):

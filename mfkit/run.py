@@ -8,8 +8,8 @@ from pathlib import Path
 from mfkit import cluster as machines
 from mfkit.data import Category, categories, read_category
 from mfkit.devices import choose_device
-from mfkit.files import InputError
-from mfkit.job import FAILURES, Job, backbone_on
+from mfkit.files import InputError, cannot_write
+from mfkit.job import Job, backbone_on
 from mfkit.layout import find_category
 from mfkit.needs import check_room, estimate
 from mfkit.presets import GRAPHS, PRESETS, Preset, choose_preset
@@ -59,14 +59,14 @@ def run(
         Diverged: the loss of the only category is not finite.
     """
     settings = choose_preset(preset, **changes)
-    data, out = Path(data), Path(out)
-    features = Path(features or out / "features")
+    data, out = Path(data).resolve(), Path(out)  # what workers get is absolute
+    features = Path(features or out / "features").resolve()
     names = list(category) if category else categories(data)
     for name in names:
         find_category(data, name)  # a misspelt name stops before the work starts
     place = device if cluster else str(choose_device(device))
     config = {
-        "data": str(data.resolve()),
+        "data": str(data),
         "preset": preset,
         "seed": seed,
         "missing_views": missing_views,
@@ -77,12 +77,12 @@ def run(
         print(f"{name}: done before, see {out / name}")
     read, troubles = _read(data, names, missing_views)
     jobs = {
-        name: Job(part, data, settings, seed, place, out / name, features / name)
+        name: Job(part, data, settings, seed, place, out.resolve() / name, features / name)
         for name, part in read.items()
         if name not in results["categories"]
     }
     if jobs:
-        check_room(estimate(jobs.values()), out, features, place)
+        check_room(estimate(jobs.values()), out, features, "auto" if cluster else place)
     finished = machines.run_jobs(jobs, cluster) if cluster and jobs else _here(jobs)
     for name, row in finished:
         if isinstance(row, Exception):
@@ -121,5 +121,7 @@ def _here(jobs: dict[str, Job]) -> Iterator[tuple[str, dict | Exception]]:
         print(f"{name}: {train} training and {test} test samples")
         try:
             yield name, job.run()
-        except FAILURES as error:
+        except Exception as error:  # the other categories may fare better
+            if cannot_write(error):
+                raise
             yield name, error

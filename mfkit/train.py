@@ -57,6 +57,10 @@ class Training:
     amp: str | None = None
     micro_batch: int | None = None
 
+    def __post_init__(self):
+        if not 0 <= self.view_dropout < 1:
+            raise ValueError(f"'view_dropout' should lie in 0 <= p < 1, got {self.view_dropout}")
+
 
 def train(
     flow: MultiFlow,
@@ -229,7 +233,12 @@ def _restore(
 ) -> list[dict]:
     """Load an earlier state into flow, optimizer and schedule; its history."""
     device = next(flow.parameters()).device
-    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    try:
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+    except Exception as error:  # torch.load raises almost anything for a file that is not its own
+        raise InputError(
+            f"{checkpoint} is damaged ({error}): delete it, and training starts from the beginning"
+        ) from error
     changed = [key for key, value in settings.items() if state["settings"].get(key) != value]
     if changed:
         raise InputError(

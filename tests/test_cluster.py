@@ -7,8 +7,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask
+import distributed
 import pandas as pd
 import psutil
 import pytest
@@ -173,6 +175,32 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match="package distributed, which is not installed"):
         start("local")
+
+
+def test_slurm_is_asked_as_its_file_says_or_the_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="no sbatch here"):
+        cluster._slurm(gpu=False)
+    (tmp_path / "sbatch").write_text("#!/bin/sh")
+    (tmp_path / "sbatch").chmod(0o755)
+    with pytest.raises(InputError, match=r"cores.*describe a machine .*jobqueue.yaml"):
+        cluster._slurm(gpu=False)
+    described = {"cores": 4, "memory": "8 GB", "worker-extra-args": ["--lifetime", "55m"]}
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in described.items()}):
+        with cluster._slurm(gpu=True) as machines:
+            script = machines.job_script()
+    for part in ("--lifetime 55m", "--nthreads 1", "--resources GPU=1"):
+        assert part in script
+
+
+def test_every_local_worker_sees_a_gpu_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    places = {}
+    monkeypatch.setattr(distributed, "SpecCluster", lambda **options: places.update(options))
+    cluster._local(distributed, dict.fromkeys("abc", SimpleNamespace(device="auto")))
+    seen = [worker["options"]["env"] for worker in places["workers"].values()]
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["6", "7"]
 
 
 def test_without_dask_everything_else_works():

@@ -228,7 +228,7 @@ def test_flip_table_covers_the_thirty_categories():
         ("audiojack", 5, (False, True, False, False, False)),
         ("u_block", 5, (True, False, False, True, True)),
         ("my_part", 5, (False,) * 5),
-        ("audiojack", 4, (False,) * 4),
+        ("audiojack", 4, (False, True, False, False)),
         ("audiojack", 1, (False,)),
     ],
 )

@@ -27,7 +27,7 @@ ALLOWED = {
     "check": {"data", "layout", "rows"},
     "cluster": {"job", "needs"},
     "coupling": {"messages", "views"},
-    "course": {"plot", "views"},
+    "course": {"data", "plot", "views"},
     "data": {"images", "layout", "rows"},
     "deploy": {"evaluation", "flow", "results", "score", "train"},
     "devices": set(),

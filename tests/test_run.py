@@ -20,7 +20,7 @@ from mfkit.files import InputError
 from mfkit.job import Job
 from mfkit.messages import MESSAGES
 from mfkit.presets import GRAPHS
-from mfkit.results import table
+from mfkit.results import read_results, table
 from mfkit.run import run
 from mfkit.train import load_flow
 from mfkit.views import ViewGraph
@@ -292,19 +292,82 @@ def test_a_full_disk(tmp_path, capsys, monkeypatch):
         subprocess.run(["umount", "--lazy", str(small)], check=True)
 
 
+def test_a_file_in_the_way_of_one_category_does_not_stop_the_others(tmp_path, capsys):
+    for name in ("audiojack", "gears"):
+        tree(tmp_path / "data", name)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "audiojack").touch()
+    command = ["run", "--data", str(tmp_path / "data"), "--out", str(out)]
+    assert main(command) == 2
+    assert "audiojack" in capsys.readouterr().err.splitlines()[-1]
+    assert list(read_results(out)["categories"]) == ["gears"]
+    assert main([*command, "--category", "audiojack"]) == 2
+    assert re.search(r"error: .*audiojack: File exists; move it away", capsys.readouterr().err)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, capsys):
+    tree(tmp_path / "data")
+    command = ["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    (tmp_path / "out" / "audiojack" / "checkpoint.pt").write_bytes(b"")
+    assert main([*command, "--epochs", "3"]) == 2
+    assert re.search(r"error: .*checkpoint.pt is damaged.*delete it", capsys.readouterr().err)
+
+
+def test_jobs_do_not_depend_on_the_folder_that_a_worker_starts_in(tmp_path, monkeypatch):
+    tree(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    seen = {}
+    monkeypatch.setattr("mfkit.cluster.run_jobs", lambda jobs, where: iter(seen.update(jobs) or ()))
+    run("data", "out", cluster="tcp://elsewhere:8786")
+    job = seen["audiojack"]
+    paths = [job.data, job.out, job.features, *job.category.train[0].images]
+    assert all(path.is_absolute() for path in paths)
+
+
+def test_masks_that_mark_nothing_stop_before_the_work(tmp_path, capsys):
+    file = tree(tmp_path / "data")
+    for mask in file.parents[1].rglob("NG/**/*.png"):
+        Image.fromarray(np.minimum(np.array(Image.open(mask)), 1)).save(mask)  # 1 instead of 255
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
+    assert re.search(r"no mask .* marks a defect, .*png for one", capsys.readouterr().err)
+    assert not list((tmp_path / "out").rglob("*.f16"))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"a": 1}'])
+def test_a_file_that_is_no_result_is_named(tmp_path, capsys, content):
+    (tmp_path / "results.json").write_text(content)
+    assert main(["table", str(tmp_path)]) == 2
+    assert "results.json is no result of mfkit" in capsys.readouterr().err
+
+
+def test_export_says_that_the_data_set_has_changed(tmp_path, capsys):
+    file = tree(tmp_path / "data")
+    out = tmp_path / "out"
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(out)]) == 0
+    edit(file, lambda table: table.update(test=table["test"][5:]))
+    export = ["export", "--run", str(out), "--category", "audiojack"]
+    assert main(export) == 2
+    assert "maps of 5 samples, the data set now has 4" in capsys.readouterr().err
+    (out / "audiojack" / "maps.npy").unlink()
+    assert main(export) == 2
+    assert "maps.npy is missing" in capsys.readouterr().err
+
+
 def test_another_configuration_does_not_overwrite_results(tmp_path, capsys):
     tree(tmp_path / "data")
     command = ["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert main([*command, "--seed", "1"]) == 2
-    assert "is the result of other settings: choose another --out" in capsys.readouterr().err
+    assert "is the result of another seed: choose the same" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
         (["table", "nowhere"], "no results there; make them with python -m mfkit run"),
-        (["run", "--data", "nowhere"], "the folder nowhere does not exist"),
+        (["run", "--data", "nowhere"], "nowhere does not exist"),
         (["run", "--data", "DATA", "--device", "cuda:7"], "choose auto or"),
     ],
 )

@@ -607,7 +607,8 @@ print("the median size of found defects is larger:", sizes[0] > sizes[1])
 
 # %%
 ring, _ = train_flow(ViewGraph.ring())
-ViewGraph.ring().draw()
+_, ax = plt.subplots(figsize=(3.4, 3.4))
+ViewGraph.ring().draw(ax)
 plt.show()
 
 # %%
