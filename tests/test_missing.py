@@ -135,6 +135,49 @@ def test_micro_batches_change_no_result(data, backbone, tmp_path, monkeypatch, m
         np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-6)
 
 
+def test_a_defective_sample_stays_so_when_the_view_that_shows_the_defect_is_missing(tmp_path):
+    def drop(table):
+        table["test"] = [row for row in table["test"] if row["anomaly_class"] == "OK"]
+
+    edit(tree(tmp_path, hidden=(2, 3, 4, 5)), drop)
+    with pytest.warns(UserWarning, match="lack views"):
+        category = read_category(tmp_path, "audiojack", missing_views="allow")
+    bad = [sample for sample in category.test if sample.code != "OK"]
+    assert bad and all(sample.label and not any(sample.labels) for sample in bad)
+
+
+def test_mirrors_belong_to_cameras_whichever_others_there_are(tmp_path):
+    def drop(table):
+        for split in ("train", "test"):
+            table[split] = [row for row in table[split] if "_C1_" not in row["image_path"]]
+
+    edit(tree(tmp_path), drop)
+    category = read_category(tmp_path, "audiojack", views=4)
+    assert category.cameras == (2, 3, 4, 5)
+    assert {sample.flips for sample in category.train} == {(True, False, False, False)}
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_camera_that_training_never_sees_is_named(tmp_path, capsys):
+    def drop(table):
+        table["train"] = [row for row in table["train"] if "_C3_" not in row["image_path"]]
+
+    edit(tree(tmp_path / "data"), drop)
+    command = ["run", "--data", str(tmp_path / "data"), "--missing-views", "allow"]
+    with pytest.warns(UserWarning, match="lack views"):
+        assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "camera 3 has no image in the training split" in capsys.readouterr().err
+
+
+def test_present_says_its_shape():
+    flow, x = MultiFlow(4, 2, 2, blocks=1, hidden=2).eval(), torch.zeros(4, 5, 4, 2, 2)
+    for wrong in (torch.ones(1, 5, dtype=torch.bool), torch.ones(4, 5)):
+        with pytest.raises(ValueError, match=r"'present' should be \(4, 5\) of torch.bool"):
+            flow(x, present=wrong)
+    with pytest.raises(ValueError, match="view_dropout"):
+        Training(view_dropout=1.0)
+
+
 def test_view_dropout_hides_views_but_never_all(backbone, tmp_path):
     samples = read_category(tree(tmp_path, train=8).parents[1], "audiojack").train
     store = FeatureStore.build(tmp_path / "f.f16", samples, backbone)

@@ -64,6 +64,15 @@ def test_a_flow_that_knows_the_agreement_of_its_views_finds_swaps():
     assert area > 0.9
     separated = flow(ViewGraph.empty(2))
     assert swap_auroc(joint, x, [1], generator, against=separated) > 0.9
+    assert swap_auroc(joint, x, [1], generator, against=joint) == 0.5  # nothing is left
+    # By construction: a swap leaves a separated flow the same scores, in another order.
+    assert swap_auroc(separated, x, [1], generator) == pytest.approx(0.5, abs=0.06)
+    swapped = swap_views(x, [1], generator)
+    for knows, made in ((False, separated), (True, joint)):
+        before, after = (nll_map(*made(each)).detach().mean((2, 3)) for each in (x, swapped))
+        assert (abs(after.mean() - before.mean()) > 0.1) == knows
+        same = torch.equal(before[:, 1].sort().values, after[:, 1].sort().values)
+        assert same != knows
 
 
 def test_muting_nothing_changes_nothing_and_muting_all_leaves_the_views_alone():
@@ -77,6 +86,28 @@ def test_muting_nothing_changes_nothing_and_muting_all_leaves_the_views_alone():
     torch.testing.assert_close(
         nll_map(*joint(other, muted=joint.graph.edges))[:, 0], alone[:, 0], rtol=0, atol=1e-5
     )
+
+
+def test_muting_where_a_view_is_absent():
+    joint, x = flow(ViewGraph.wheel()), features()
+    present = torch.tensor([[True, True, False, True, True]] * 4)
+    muted = iter([(0, 1), (3, 4)])  # any iterable of edges
+    before, after = (nll_map(*joint(x, present=present, muted=m)) for m in ((), [(0, 1), (3, 4)]))
+    torch.testing.assert_close(mute(joint, x, muted, present), 4 * (after - before).sum((2, 3)))
+    alone = nll_map(*joint(x, present=present, muted=joint.graph.edges))
+    torch.testing.assert_close(evidence(joint, x, present), before - alone)
+
+
+def test_a_shuffled_graph_is_asked_about_all_pairs_of_views():
+    joint, x = flow(ViewGraph.shuffled()), features()
+    everything = ViewGraph.complete(5).edges
+    alone = nll_map(*joint(x, muted=everything))
+    torch.testing.assert_close(evidence(joint, x), nll_map(*joint(x)) - alone)
+    worth = who_helps(joint, x)
+    for sender, receiver in everything:
+        expected = mute(joint, x, [(sender, receiver)])[:, receiver]
+        assert torch.equal(worth[:, receiver, sender], expected)
+    assert worth[:, 3, 1].any()  # no edge of the wheel
 
 
 def test_who_helps_lists_every_edge_and_nothing_else():

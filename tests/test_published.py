@@ -4,15 +4,20 @@ import json
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from trees import tree
 
 from mfkit.__main__ import main
 from mfkit.data import FLIPS
 from mfkit.deploy import Scorer, export_scorer
+from mfkit.features import FeatureStore
 from mfkit.files import InputError
 from mfkit.flow import MultiFlow
+from mfkit.foreground import ForegroundStore
 from mfkit.published import PUBLISHED, against_published, render
 from mfkit.results import add_result, read_results
 from mfkit.run import run
@@ -108,6 +113,35 @@ def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"differs from the flow by .* use model.pt"):
         export_scorer(awake(), tmp_path / "score.pt2")
     assert not (tmp_path / "score.pt2").exists()
+
+
+def test_a_program_that_is_told_the_foreground_gives_the_scores_of_its_run(tmp_path, tiny_preset):
+    def draw(path, camera, seed, defect):
+        pixels = np.full((16, 16, 3), 200, np.uint8)
+        pixels[4:12, 2:10] = (30 + 7 * seed, 60, 90)
+        if defect:
+            pixels[6:8, 4:6] = 255
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+    tree(tmp_path / "data", draw=draw)
+    out = tmp_path / "out"
+    run(tmp_path / "data", out, foreground="border")
+    assert main(["deploy", "--run", str(out), "--category", "audiojack"]) == 0
+    features = out / "features" / "audiojack"
+    x, shows = (
+        store(features / name)
+        for store, name in ((FeatureStore, "test.f16"), (ForegroundStore, "test-border.bool"))
+    )
+    everything = range(len(x))
+    program = torch.export.load(out / "audiojack" / "score.pt2").module()
+    with torch.no_grad():
+        _, images, samples = program(x.read(everything), shows.read(everything))
+    assert not shows.read(everything).all()
+    scores = pd.read_csv(out / "audiojack" / "scores.csv")
+    np.testing.assert_allclose(samples, scores["score"], atol=1e-4)
+    np.testing.assert_allclose(images, scores.filter(regex="^C"), atol=1e-4)
+    assert "module()(x, foreground)" in (out / "audiojack" / "README.md").read_text()
 
 
 def test_deploy_writes_a_program_that_needs_no_mfkit_and_a_card(out, capsys):
