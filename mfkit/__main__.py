@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE")
     part.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    part.add_argument("--seed", type=int, default=0)
+    part.add_argument("--seed", type=_seed, default=0, help="of everything random, default: 0")
     part.add_argument(
         "--graph", default="wheel", choices=GRAPHS, help="empty is the separated flow"
     )
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         help="which positions count: none, border, rembg, or a folder of masks; "
         "default: the preset's",
     )
-    part.add_argument("--amp", choices=AMP, help="compute the couplings' networks in it")
+    part.add_argument("--amp", choices=AMP, help="faster on hardware that has it; default: float32")
     part.add_argument(
         "--micro-batch",
         type=_positive,
@@ -154,10 +154,15 @@ def _data_options(part: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"should be at least 1, got {text}")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"should be a number from 1 on, got {text}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"should be a number from 0 to 2^31 - 1, got {text}")
+    return int(text)
 
 
 def _probability(text: str) -> float:

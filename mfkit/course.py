@@ -78,21 +78,20 @@ def find_realiad() -> tuple[Path, bool]:
     Raises:
         InputError: REALIAD_ROOT names no folder of Real-IAD, or there is no data at all.
     """
-    root = os.environ.get("REALIAD_ROOT")
-    if not root:
+    if not os.environ.get("REALIAD_ROOT"):
         return find_data(), False
-    if not Path(root).is_dir():
+    root = Path(os.environ["REALIAD_ROOT"]).expanduser().absolute()
+    if not root.is_dir():
         raise InputError(
             f"REALIAD_ROOT is {root}, which is no folder: let it name the folder that holds "
             "realiad_jsons/ and realiad_1024/ (or another resolution), or leave it unset"
         )
-    found = set(categories(root)) & set(FLIPS)
-    if not found:
+    if not set(categories(root)) & set(FLIPS):
         raise InputError(
             f"REALIAD_ROOT is {root}, which holds none of Real-IAD's 30 categories: leave it unset "
             "to work on mini-iad"
         )
-    return Path(root).absolute(), True
+    return root, True
 
 
 def method(part: str) -> Figure:

@@ -39,8 +39,8 @@ class MultiFlow(nn.Module):
     and the couplings are told 20 n; when scoring, n is 0.
 
     A view may be absent. It sends no message, the means of its neighbours run over the views that
-    are left, and its latents and log-determinants are 0: what remains is the exact likelihood of
-    the views that are present.
+    are left, and its latents and log-determinants are 0: what remains is an exact density over the
+    views that are present (one of its own, not the marginal of the density over all views).
 
     Arguments:
         channels, height, width: C, H, W of a feature map.

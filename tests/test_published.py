@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from trees import tree
 
+from mfkit import course
 from mfkit.__main__ import main
 from mfkit.data import FLIPS
 from mfkit.deploy import Scorer, export_scorer
@@ -113,6 +114,20 @@ def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"differs from the flow by .* use model.pt"):
         export_scorer(awake(), tmp_path / "score.pt2")
     assert not (tmp_path / "score.pt2").exists()
+
+
+def test_lesson_7_works_on_real_iad_only_where_it_is(tmp_path, monkeypatch):
+    file = tree(tmp_path / "real")
+    monkeypatch.delenv("REALIAD_ROOT", raising=False)
+    assert course.find_realiad() == (course.find_data(), False)
+    monkeypatch.setenv("REALIAD_ROOT", str(tmp_path / "real"))
+    assert course.find_realiad() == (tmp_path / "real", True)
+    file.rename(file.with_stem("my_part"))
+    with pytest.raises(InputError, match="holds none of Real-IAD's 30 categories"):
+        course.find_realiad()
+    monkeypatch.setenv("REALIAD_ROOT", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="which is no folder"):
+        course.find_realiad()
 
 
 def test_a_program_that_is_told_the_foreground_gives_the_scores_of_its_run(tmp_path, tiny_preset):
