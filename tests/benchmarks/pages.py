@@ -29,9 +29,9 @@ def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def spread(values, digits: int = 1) -> str:
-    """Mean and standard deviation over seeds; the mean alone for a single one."""
+    """Mean and standard deviation over seeds; the mean alone if they do not differ."""
     mean = f"{values.mean():.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {values.std():.{digits}f}"
+    return f"{mean} ± {values.std():.{digits}f}" if len(set(values)) > 1 else mean
 
 
 def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
