@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -22,7 +24,8 @@ class RowStore:
 
     The file grows sample by sample, so its length says how far the work has come: an interrupted
     `fill` continues where it stopped. A description beside it (same name, .json) holds the shape
-    and a fingerprint of everything that made the numbers; if that changes, they are made anew.
+    and a fingerprint of everything that made the numbers; if that changes, they are made anew, in
+    another file of that name: a store that is open keeps its own.
 
     Arguments:
         path: the file of rows, written by `fill`.
@@ -39,12 +42,13 @@ class RowStore:
         maker = f"{type(self).__name__}.build"
         try:
             described = json.loads(self.path.with_suffix(".json").read_text())
-            size = self.path.stat().st_size
+            self.file = open(self.path, "rb")
         except FileNotFoundError as error:
             raise InputError(f"{error.filename}: no {self.contents} there; {maker} them") from None
+        weakref.finalize(self, self.file.close)
         self.shape = tuple(described["shape"])
         self.fingerprint = described["fingerprint"]
-        if size != len(self) * _row_size(self.shape, self.dtype):
+        if os.fstat(self.file.fileno()).st_size != len(self) * _row_size(self.shape, self.dtype):
             raise InputError(f"{self.path}: not complete; {maker} continues it")
 
     def __len__(self) -> int:
@@ -57,7 +61,7 @@ class RowStore:
         The file is mapped for this moment only: what has been read would else stay resident, until
         after an epoch all of it did.
         """
-        return np.memmap(self.path, self.dtype, "r", shape=self.shape)[np.asarray(indices)]
+        return np.memmap(self.file, self.dtype, "r", shape=self.shape)[np.asarray(indices)]
 
     @classmethod
     def fill(
@@ -116,6 +120,7 @@ def _completed(path: Path, described: dict, row: int) -> int:
     else:
         done = 0
         note.unlink(missing_ok=True)  # an old description must never stand beside new numbers
+        path.unlink(missing_ok=True)  # who reads the old numbers keeps them
         path.touch()
     with open(path, "rb+") as file:
         file.truncate(done * row)

@@ -144,6 +144,7 @@ def test_another_fingerprint_makes_the_features_anew(samples, backbone, tmp_path
     second = FeatureStore.build(path, samples, backbone)
     assert second.fingerprint != first.fingerprint
     assert not torch.equal(second.read(range(5)), old)
+    assert torch.equal(first.read(range(5)), old)  # for whoever is still reading
 
 
 def test_a_store_that_is_not_there(tmp_path):
