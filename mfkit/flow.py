@@ -296,13 +296,12 @@ class MultiFlow(nn.Module):
             heard[receiver, sender] = False
         if present is None:
             return heard
-        if present.shape != (len(x), views) or present.dtype != torch.bool:
+        fits = present.shape == (len(x), views) and present.dtype == torch.bool
+        if not fits or not present.any(1).all():
             raise ValueError(
-                f"'present' should be ({len(x)}, {views}) of torch.bool, "
+                f"'present' should be ({len(x)}, {views}) of bool with at least one view a sample, "
                 f"got {tuple(present.shape)} of {present.dtype}"
             )
-        if not present.any(1).all():
-            raise ValueError("'present' should leave each sample at least one view")
         return heard.to(present.device) & present.unsqueeze(1)
 
     def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:

@@ -257,7 +257,7 @@ def test_muted_and_absent_views_are_checked():
     with pytest.raises(ValueError, match=r"'muted' should hold edges .*got \[\(0, 2\)\]"):
         flow(x, muted=[(0, 2)])
     for present in (torch.ones(1, 3), torch.ones(1, 2).bool(), torch.zeros(1, 3).bool()):
-        with pytest.raises(ValueError, match=r"'present' should be \(B, 3\) of bool with at least"):
+        with pytest.raises(ValueError, match=r"'present' should be \(1, 3\) of bool with at least"):
             flow(x, present=present)
 
 

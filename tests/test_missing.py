@@ -172,7 +172,7 @@ def test_a_camera_that_training_never_sees_is_named(tmp_path, capsys):
 def test_present_says_its_shape():
     flow, x = MultiFlow(4, 2, 2, blocks=1, hidden=2).eval(), torch.zeros(4, 5, 4, 2, 2)
     for wrong in (torch.ones(1, 5, dtype=torch.bool), torch.ones(4, 5)):
-        with pytest.raises(ValueError, match=r"'present' should be \(4, 5\) of torch.bool"):
+        with pytest.raises(ValueError, match=r"'present' should be \(4, 5\) of bool"):
             flow(x, present=wrong)
     with pytest.raises(ValueError, match="view_dropout"):
         Training(view_dropout=1.0)
