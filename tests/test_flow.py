@@ -17,6 +17,7 @@ from mfkit import score
 from mfkit.coupling import CrossViewCoupling, ViewPermutation
 from mfkit.flow import MultiFlow
 from mfkit.messages import MESSAGES
+from mfkit.presets import GRAPHS as PRESET_GRAPHS
 from mfkit.views import ViewGraph
 
 VARIANTS = sorted(PARITY.glob("*.npz"))
@@ -29,6 +30,10 @@ GRAPHS = {
     "complete": ViewGraph.complete(3),
     "shuffled": ViewGraph.shuffled(2),
     "empty": ViewGraph.empty(3),
+}
+ANY_GRAPH = {name: make(5) for name, make in PRESET_GRAPHS.items()} | {
+    "one view": ViewGraph.empty(1),
+    "seven views": ViewGraph.wheel(6),
 }
 EVERY_VARIANT = list(itertools.product(GRAPHS, MESSAGES))
 
@@ -147,13 +152,30 @@ def test_log_prob_is_the_normal_density_of_z_plus_the_log_determinant():
     torch.testing.assert_close(flow.log_prob(x), base + log_det.flatten(1).sum(1))
 
 
-@pytest.mark.parametrize("message", MESSAGES)
-def test_an_untrained_flow_is_a_permutation(message):
-    flow = MultiFlow(6, 4, 4, blocks=3, hidden=4, message=message).double().eval()
+@pytest.mark.parametrize(("graph", "message"), list(itertools.product(ANY_GRAPH, MESSAGES)))
+def test_an_untrained_flow_is_a_permutation(graph, message):
+    flow = MultiFlow(6, 4, 4, ANY_GRAPH[graph], blocks=3, hidden=4, message=message)
+    flow = flow.double().eval()
     x = features(flow, samples=2)
     z, log_det = flow(x)
     assert torch.equal(z.sort(dim=2).values, x.sort(dim=2).values)
     assert not log_det.any()
+
+
+def test_the_clamp_bounds_the_log_determinant():
+    bounds = [0.1, 1.9]
+    steep = [small_flow(clamp=clamp) for clamp in bounds]
+    x = 100 * features(steep[0], samples=8)
+    for bound, flow in zip(bounds, steep, strict=True):  # 2 blocks move 3 channels
+        assert bound < flow(x)[1].abs().max() <= 2 * 3 * bound
+
+
+def test_softflow_draws_one_spread_for_each_sample():
+    noise = MultiFlow(2, 40, 40, blocks=1, hidden=2, noise="softflow").draw_noise(50)
+    spread = noise.flatten(1).std(1)
+    shape = noise.flatten(1) / spread[:, None]
+    assert spread.min() < 0.1 < 0.5 < spread.max()
+    assert shape.pow(4).mean().item() == pytest.approx(3, abs=0.1)  # a normal, given its spread
 
 
 @pytest.mark.parametrize("message", MESSAGES)

@@ -12,6 +12,7 @@ from mfkit.evaluation import evaluate
 from mfkit.features import FeatureStore, present_views
 from mfkit.files import InputError
 from mfkit.flow import MultiFlow
+from mfkit.presets import choose_preset
 from mfkit.results import export
 from mfkit.run import run
 from mfkit.score import nll_map, sample_scores
@@ -167,6 +168,23 @@ def test_a_camera_that_training_never_sees_is_named(tmp_path, capsys):
     with pytest.warns(UserWarning, match="lack views"):
         assert main([*command, "--out", str(tmp_path / "out")]) == 2
     assert "camera 3 has no image in the training split" in capsys.readouterr().err
+
+
+def test_views_that_are_dropped_are_absent_in_training(data, backbone, tmp_path, monkeypatch):
+    settings = choose_preset("workshop", view_dropout=0.8, epochs=1).training
+    assert (settings.view_dropout, settings.epochs) == (0.8, 1)
+    store = FeatureStore.build(tmp_path / "f.f16", allowed(data).train, backbone)
+    forward, shown = MultiFlow.forward, []
+
+    def watching(flow, x, noise, present):
+        shown.append((present_views(x), present))
+        return forward(flow, x, noise, present)
+
+    monkeypatch.setattr(MultiFlow, "forward", watching)
+    flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4)
+    train(flow, store, settings, tmp_path)
+    there, present = shown[0]
+    assert present.sum() < there.sum() and not (present & ~there).any()
 
 
 def test_present_says_its_shape():
