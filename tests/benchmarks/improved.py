@@ -70,9 +70,7 @@ def train(options: argparse.Namespace) -> None:
     for category in options.category:
         for seed in options.seed:
             for recipe in options.recipe:
-                key = {"category": category, "recipe": recipe, "seed": seed}
-                if ROWS.missing("runs", **key):
-                    ROWS.keep("runs", **key, **measured(**key))
+                ROWS.once("runs", measured, category=category, recipe=recipe, seed=seed)
 
 
 def measured(category: str, recipe: str, seed: int) -> dict[str, float]:

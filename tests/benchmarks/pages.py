@@ -3,7 +3,7 @@
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -68,9 +68,10 @@ class Rows:
         """All rows of a part of the file."""
         return self._read().get(part, [])
 
-    def missing(self, part: str, **key) -> bool:
-        """Whether no row has this key yet."""
-        return key not in map(self._key, self.read(part))
+    def once(self, part: str, measure: Callable[..., dict], **key) -> None:
+        """Measure and keep the row of this key, unless there is one."""
+        if key not in map(self._key, self.read(part)):
+            self.keep(part, **key, **measure(**key))
 
     def keep(self, part: str, **row) -> None:
         """Add a row, in place of an older one of its key."""

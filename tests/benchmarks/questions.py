@@ -197,14 +197,10 @@ def train(options: argparse.Namespace) -> None:
     for category in options.category:
         for seed in options.seed:
             for name in options.variant:
-                key = {"category": category, "variant": name, "seed": seed}
-                if ROWS.missing("runs", **key):
-                    ROWS.keep("runs", **key, **_question(**key))
+                ROWS.once("runs", _question, category=category, variant=name, seed=seed)
     for preset, counts in LONG.items() if options.long else ():
         for name, epochs in itertools.product(("empty", "wheel"), counts):
-            key = {"preset": preset, "variant": name, "epochs": epochs}
-            if ROWS.missing("long", **key):
-                ROWS.keep("long", **key, **_question_long(**key))
+            ROWS.once("long", _question_long, preset=preset, variant=name, epochs=epochs)
 
 
 def _question(category: str, variant: str, seed: int) -> dict:
