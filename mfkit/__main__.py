@@ -48,8 +48,8 @@ def _run(**options) -> int:
     return 0
 
 
-def _check(data: str, category: list[str] | None) -> int:
-    report = check(data, category)
+def _check(data: str, category: list[str] | None, missing_views: str) -> int:
+    report = check(data, category, missing_views=missing_views)
     print(report)
     return 0 if report.ok else 1
 
@@ -117,12 +117,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P",
         help="hide each view with this probability in training",
     )
-    part.add_argument(
-        "--missing-views",
-        default="error",
-        choices=("error", "allow"),
-        help="allow: samples that lack views take part with those that they have",
-    )
 
     part = commands.add_parser("check", help="counts, missing views, unreadable files")
     part.set_defaults(command=_check)
@@ -151,6 +145,12 @@ def _parser() -> argparse.ArgumentParser:
 def _data_options(part: argparse.ArgumentParser) -> None:
     part.add_argument("--data", required=True, metavar="ROOT", help="folder in Real-IAD's layout")
     part.add_argument("--category", nargs="+", metavar="NAME", help="default: all categories")
+    part.add_argument(
+        "--missing-views",
+        default="error",
+        choices=("error", "allow"),
+        help="allow: samples that lack views take part with those that they have",
+    )
 
 
 def _positive(text: str) -> int:

@@ -1,6 +1,7 @@
 """Look at every row and every pixel of a data set, and list all that is wrong with it."""
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ def check(
     jsons: str = "realiad_jsons",
     pixels: bool = True,
     progress: bool = True,
+    missing_views: str = "error",
 ) -> Report:
     """Check rows, files and pixels of some or all categories.
 
@@ -78,6 +80,7 @@ def check(
         jsons: the folder of JSON files.
         pixels: decode the images; without it only rows and the files' names are checked.
         progress: show a bar per category.
+        missing_views: "allow" counts them in a note instead of calling them faults.
 
     Raises:
         InputError: there is no data or no such category at all.
@@ -85,13 +88,17 @@ def check(
     names = list(categories) if categories else data.categories(root, jsons)
     places = [find_category(root, name, resolution, jsons) for name in names]
     faults: list[Fault] = []
+    lacking: list[str] = []
     listed: list[tuple[str, str, str, str, int]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for file, folder in places:
             before = len(faults)
             rows = read_views(file, folder, faults.append)
             if rows or len(faults) == before:
-                data.group_views(file, rows, views, faults.append)
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    data.group_views(file, rows, views, faults.append, missing_views)
+                lacking += [str(warning.message) for warning in told]
             faults += _leaks(file, rows)
             listed += [(file.stem, row.split, row.sample, row.code, row.camera) for row in rows]
             if pixels:
@@ -100,7 +107,7 @@ def check(
                 faults += chain.from_iterable(bar)
     frame = pd.DataFrame(listed, columns=["category", "split", "sample", "code", "camera"])
     samples = _samples(frame)
-    notes = _notes(samples)
+    notes = lacking + _notes(samples)
     folder = places[0][0].parent
     if set(data.FLIPS) <= set(names) and folder.name == "realiad_jsons":
         for split, published in PUBLISHED.items():

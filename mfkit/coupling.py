@@ -71,6 +71,9 @@ class CrossViewCoupling(MapModule):
         seed: of the graphs of the two networks, if the graph shuffles.
         clamp: the log-scale of one half stays below this number (0.636 is about 2 / pi).
 
+    Raises:
+        ValueError: a clamp that is not positive; see also `CrossViewNet`.
+
     Source: arXiv 2504.03306. FrEIA's blocks clamp with `atan(s)`, without the division.
     """
 
@@ -87,6 +90,8 @@ class CrossViewCoupling(MapModule):
         seed: int = 0,
     ):
         super().__init__(dims_in, dims_c)
+        if not clamp > 0:
+            raise ValueError(f"'clamp' should be positive, got {clamp}")
         channels = dims_in[0][0]
         condition = sum(dims[0] for dims in self.dims_c)
         self.clamp = clamp

@@ -127,6 +127,7 @@ $samples samples, official rules (S-AUROC: maximum over views), percent.
 It knows the objects, cameras and light that it was trained on and nothing else: another lot,
 another lens or another ground may score like a defect. Defects much smaller than one position of
 the feature map are missed. Few test samples leave an AUROC uncertain by some points.
+`score.pt2` needs all views: if cameras may be missing, score with mfkit.
 
 ## Licence of the data
 

@@ -56,8 +56,8 @@ class MultiFlow(nn.Module):
         standardize: features go through `Standardize` first; training fits it to its features.
 
     Raises:
-        ValueError: fewer than two channels, an unknown noise or message, or a number of kernel
-            sizes that is not `blocks`.
+        ValueError: fewer than two channels, an unknown noise or message, a clamp that is not
+            positive, an even kernel size, or a number of them that is not `blocks`.
 
     Source: arXiv 2504.03306 and the defaults of its released code.
 

@@ -83,7 +83,7 @@ class CrossViewNet(nn.Module):
         message: "conv", "cross_attention" or "self_attention".
 
     Raises:
-        ValueError: even kernel size or unknown message.
+        ValueError: no odd kernel size, or an unknown message.
 
     Source: arXiv 2504.03306; attention messages are ablations of its released code.
 
@@ -103,8 +103,8 @@ class CrossViewNet(nn.Module):
         message: str = "conv",
     ):
         super().__init__()
-        if kernel_size % 2 != 1:
-            raise ValueError(f"'kernel_size' should be odd, got {kernel_size}")
+        if kernel_size < 1 or kernel_size % 2 != 1:
+            raise ValueError(f"'kernel_size' should be odd and positive, got {kernel_size}")
         if message not in MESSAGES:
             raise ValueError(f"'message' should be one of {', '.join(MESSAGES)}, got {message!r}")
         self.graph = graph

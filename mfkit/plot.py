@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import Circle, FancyArrowPatch
 
 from mfkit.data import Sample, read_image, read_mask
 from mfkit.files import whole_file
@@ -43,8 +43,9 @@ def view_graph(
 ) -> Axes:
     """Draw the cameras around the object, and an arrow for every message.
 
-    View 0 lies in the middle, as a camera above the object, if it is joined to all others or to
-    none; else it is one of the circle.
+    View 0 lies in the middle, as a camera above the object (the grey disc), if it is joined to all
+    others or to none; else it is one of the circle. Below stands what the arrows do not show: that
+    messages are added up instead of averaged, that every network relabels the views.
 
     Arguments:
         graph: which view hears which.
@@ -81,10 +82,13 @@ def view_graph(
                 linestyle=":" if (j, i) in muted else "-",
             )
         )
+    ax.add_patch(Circle((0, 0), 0.6, color=PALETTE["quiet"], alpha=0.2, linewidth=0, zorder=0))
     colours = [PALETTE["sound" if view else "ink"] for view in range(graph.views)]
     ax.scatter(*zip(*places, strict=True), s=620, color=colours, zorder=2)
     for view, place in enumerate(places):
         ax.text(*place, f"C{view + 1}", color="white", ha="center", va="center", zorder=3)
+    said = ["sums"] * (graph.weight == "sum") + ["relabelled in every network"] * graph.shuffle
+    ax.text(0, -1.35, ", ".join(said), color=PALETTE["ink"], ha="center", va="top")
     ax.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
     ax.axis("off")
     return ax
@@ -107,7 +111,7 @@ def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
         _pictures(row, sample)
         row[0].set_ylabel(_title(sample), fontsize=8)
     for view, ax in enumerate(grid[0]):
-        ax.set_title(f"view {view}", fontsize=9)
+        ax.set_title(f"C{view + 1}", fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 

@@ -50,7 +50,7 @@ def open_results(out: Path, config: dict) -> dict:
         if earlier == asked:  # the checkpoints go on from where they are
             return {**results, "categories": {}, "config": asked}
         flat = [{**each, **each["training"], "training": None} for each in (earlier, asked)]
-        changed = [key for key in flat[1] if flat[0].get(key) != flat[1][key]]
+        changed = [key for key in flat[0] | flat[1] if flat[0].get(key) != flat[1].get(key)]
         raise InputError(
             f"{path} is the result of another {' and '.join(changed)}: choose the same settings, "
             "another --out, or delete the folder"

@@ -129,6 +129,7 @@ class ViewGraph:
     @classmethod
     def ring(cls, sides: int = 4, hub: bool = True) -> "ViewGraph":
         """Side views joined to the next and the last one; with `hub`, view 0 is there but alone."""
+        _check_sides(sides)
         first = int(hub)
         around = [_around(side, sides) for side in range(sides)]
         shifted = tuple(tuple(first + other for other in pair) for pair in around)
@@ -137,6 +138,7 @@ class ViewGraph:
     @classmethod
     def hub(cls, sides: int = 4) -> "ViewGraph":
         """View 0 joined to every side view, the sides not to each other."""
+        _check_sides(sides)
         return cls((tuple(range(1, sides + 1)),) + ((0,),) * sides)
 
     @classmethod
@@ -174,6 +176,11 @@ class ViewGraph:
         heard = (f"{i}: {' '.join(map(str, js)) or '-'}" for i, js in enumerate(self.neighbours))
         shuffle = ", shuffle" if self.shuffle else ""
         return f"ViewGraph({' | '.join(heard)}, weight={self.weight}{shuffle})"
+
+
+def _check_sides(sides: int) -> None:
+    if sides < 0:
+        raise ValueError(f"'sides' should not be negative, got {sides}")
 
 
 def _around(view: int, views: int) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ ANY_GRAPH = {name: make(5) for name, make in PRESET_GRAPHS.items()} | {
     "one view": ViewGraph.empty(1),
     "seven views": ViewGraph.wheel(6),
 }
-EVERY_VARIANT = list(itertools.product(GRAPHS, MESSAGES))
+EVERY_VARIANT = list(itertools.product(ANY_GRAPH, MESSAGES))
 
 
 def small_flow(graph=GRAPHS["wheel"], message="conv", channels=3, size=2, **options) -> MultiFlow:
@@ -79,7 +79,7 @@ def test_inverse_recovers_the_input_of_the_reference(path):
 
 @pytest.mark.parametrize(("graph", "message"), EVERY_VARIANT)
 def test_log_determinant_equals_autograd(graph, message):
-    flow = small_flow(GRAPHS[graph], message)
+    flow = small_flow(ANY_GRAPH[graph], message)
     x = features(flow)
     matrix = jacobian(lambda x: flow(x)[0], x).reshape(x.numel(), x.numel())
     torch.testing.assert_close(
@@ -121,7 +121,7 @@ def test_coupling_log_determinant_map_is_the_sum_of_its_own_log_scales():
 
 @pytest.mark.parametrize(("graph", "message"), EVERY_VARIANT)
 def test_inverse_and_gradients(graph, message):
-    flow = small_flow(GRAPHS[graph], message, hidden=8).train()
+    flow = small_flow(ANY_GRAPH[graph], message, hidden=8).train()
     x = features(flow, samples=3)
     noise = flow.draw_noise(3, torch.Generator().manual_seed(0)).double()
     z, log_det = flow(x, noise)
@@ -152,7 +152,7 @@ def test_log_prob_is_the_normal_density_of_z_plus_the_log_determinant():
     torch.testing.assert_close(flow.log_prob(x), base + log_det.flatten(1).sum(1))
 
 
-@pytest.mark.parametrize(("graph", "message"), list(itertools.product(ANY_GRAPH, MESSAGES)))
+@pytest.mark.parametrize(("graph", "message"), EVERY_VARIANT)
 def test_an_untrained_flow_is_a_permutation(graph, message):
     flow = MultiFlow(6, 4, 4, ANY_GRAPH[graph], blocks=3, hidden=4, message=message)
     flow = flow.double().eval()
@@ -405,6 +405,15 @@ def test_trace_ends_in_the_latents():
     assert not torch.equal(steps[0], steps[1])
 
 
+@pytest.mark.parametrize("graph", ANY_GRAPH)
+def test_a_configuration_builds_the_same_flow_again(graph):
+    flow = small_flow(ANY_GRAPH[graph])
+    again = MultiFlow.from_config(flow.config).double().eval()
+    again.load_state_dict(flow.state_dict())
+    x = features(flow)
+    assert torch.equal(again(x)[0], flow(x)[0])
+
+
 def test_a_flow_can_be_copied_and_saved_after_use(tmp_path):
     flow = small_flow()
     x = features(flow)
@@ -480,7 +489,9 @@ def test_negative_control_a_wrong_map_with_the_right_sum_is_found():
         ({"noise": "pink"}, "'noise' should be one of simplenet, softflow, uniform, none"),
         ({"message": "mail"}, "'message' should be one of conv, cross_attention, self_attention"),
         ({"kernel_sizes": [3]}, "one size for each of 2 blocks"),
-        ({"kernel_sizes": [3, 4]}, "'kernel_size' should be odd, got 4"),
+        ({"kernel_sizes": [3, 4]}, "'kernel_size' should be odd and positive, got 4"),
+        ({"kernel_sizes": [-1, 3]}, "'kernel_size' should be odd and positive, got -1"),
+        ({"clamp": 0}, "'clamp' should be positive, got 0"),
         ({"channels": 1}, "'channels' should be at least 2"),
     ],
 )

@@ -8,14 +8,15 @@ from trees import edit, tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
-from mfkit.evaluation import evaluate
+from mfkit.evaluation import MASK_SIZE, _truth, evaluate
 from mfkit.features import FeatureStore, present_views
 from mfkit.files import InputError
 from mfkit.flow import MultiFlow
+from mfkit.metrics import PixelMetrics, auroc
 from mfkit.presets import choose_preset
 from mfkit.results import export
 from mfkit.run import run
-from mfkit.score import nll_map, sample_scores
+from mfkit.score import nll_map, pixel_map, sample_scores
 from mfkit.train import Training, _batches, load_flow, train
 
 GONE = {("train", 0, 4), ("train", 1, 4), ("test", 0, 0), ("test", 2, 0), ("test", 2, 3)}
@@ -65,6 +66,15 @@ def test_a_missing_view_is_an_error_unless_allowed(data):
             assert present or (mask is None and not label)
     with pytest.raises(InputError, match="missing_views should be 'error' or 'allow'"):
         read_category(data, "audiojack", missing_views="maybe")
+
+
+def test_check_counts_missing_views_if_they_are_allowed(data, capsys):
+    command = ["check", "--data", str(data)]
+    assert main(command) == 1
+    assert "missing view (4)" in capsys.readouterr().out
+    assert main([*command, "--missing-views", "allow"]) == 0
+    said = capsys.readouterr().out
+    assert "4 of 9 samples lack views, 5 images in all" in said and "no faults" in said
 
 
 def test_a_camera_that_most_samples_lack_still_is_a_view(data):
@@ -257,4 +267,15 @@ def test_views_can_be_left_out_when_scoring(tmp_path):
     np.testing.assert_allclose(nll[present.numpy()], expected[present], rtol=1e-5, atol=1e-6)
     assert np.isnan(nll[~present.numpy()]).all() and np.isnan(images[~present.numpy()]).all()
     np.testing.assert_allclose(scores, np.nanmax(images, axis=1))
-    assert all(np.isfinite(value) for value in metrics.values())
+    truth = np.stack([_truth(sample) for sample in samples])[present.numpy()]
+    pixels = PixelMetrics()
+    pixels.update(pixel_map(torch.from_numpy(nll), MASK_SIZE).numpy()[present.numpy()], truth)
+    labels = [sample.label for sample in samples]
+    seen = np.array([sample.labels for sample in samples])[present.numpy()]
+    expected = {
+        "s_auroc": auroc(labels, scores),
+        "s_auroc_mean": auroc(labels, np.nanmean(images, axis=1)),
+        "i_auroc": auroc(seen, images[present.numpy()]),
+        **pixels.compute(),
+    }
+    assert metrics == pytest.approx(expected)

@@ -67,7 +67,26 @@ def test_a_contact_sheet_shows_every_view_and_outlines_defects(samples):
 def test_a_graph_has_an_arrow_for_every_friendship_and_every_one_way_message(graph, arrows):
     ax = graph.draw()
     assert sum(isinstance(patch, FancyArrowPatch) for patch in ax.patches) == arrows
-    assert [text.get_text() for text in ax.texts] == [f"C{v + 1}" for v in range(graph.views)]
+    names = [text.get_text() for text in ax.texts if text.get_text()]
+    assert names == [f"C{v + 1}" for v in range(graph.views)]
+
+
+def test_a_graph_says_what_its_arrows_do_not_show():
+    said = [make(5).draw().texts[-1].get_text() for make in (ViewGraph.cycle, ViewGraph.complete)]
+    assert said == ["sums", ""]
+    assert ViewGraph.shuffled().draw().texts[-1].get_text() == "relabelled in every network"
+
+
+def test_the_hub_lies_in_the_middle_if_it_is_joined_to_all_or_to_none():
+    def places(graph):
+        return [text.get_position() for text in graph.draw().texts[: graph.views]]
+
+    for graph in (ViewGraph.wheel(), ViewGraph.ring(), ViewGraph.empty(5)):
+        hub, *sides = places(graph)
+        assert hub == (0, 0)
+        assert np.hypot(*np.transpose(sides)) == pytest.approx(1)
+    for graph in (ViewGraph.ring(5, hub=False), ViewGraph.chain(5)):
+        assert np.hypot(*np.transpose(places(graph))) == pytest.approx(1)
 
 
 def test_a_figure_is_saved_whole(tmp_path):

@@ -1,10 +1,12 @@
 """Probes change what they say and nothing else."""
 
+import math
+
 import pytest
 import torch
 
 from mfkit.flow import MultiFlow
-from mfkit.probe import evidence, mute, swap_auroc, swap_views, who_helps
+from mfkit.probe import evidence, mean_scores, mute, swap_auroc, swap_views, who_helps
 from mfkit.score import nll_map
 from mfkit.views import ViewGraph
 
@@ -73,6 +75,13 @@ def test_a_flow_that_knows_the_agreement_of_its_views_finds_swaps():
         assert (abs(after.mean() - before.mean()) > 0.1) == knows
         same = torch.equal(before[:, 1].sort().values, after[:, 1].sort().values)
         assert same != knows
+
+
+def test_the_mean_score_of_a_sample_is_its_negative_log_likelihood_without_the_constant():
+    joint, x = flow(ViewGraph.wheel()), features(10)
+    dimensions = 5 * 4 * 3 * 3
+    expected = -joint.log_prob(x) / dimensions - 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(mean_scores(joint, x), expected, rtol=0, atol=1e-5)
 
 
 def test_muting_nothing_changes_nothing_and_muting_all_leaves_the_views_alone():

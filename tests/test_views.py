@@ -59,6 +59,12 @@ def test_impossible_graphs_are_refused(arguments, message):
         ViewGraph(*arguments)
 
 
+@pytest.mark.parametrize("make", [ViewGraph.wheel, ViewGraph.ring, ViewGraph.hub])
+def test_a_negative_number_of_sides_is_refused(make):
+    with pytest.raises(ValueError, match="'sides' should not be negative, got -1"):
+        make(-1)
+
+
 def test_a_mean_runs_over_those_who_are_still_heard_and_a_sum_loses_them():
     present = torch.tensor([[True, True, True], [False, True, True], [True, False, False]])
     heard = present.unsqueeze(1).expand(-1, 3, -1)

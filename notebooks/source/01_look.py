@@ -94,8 +94,8 @@ shown = [category.train[0], category.train[1], by_name["PS 0005"], by_name["QS 0
 contact_sheet(shown, "Two sound objects, a damaged edge, a missing screw")
 
 # %% [markdown]
-# Each row is a sample and each column a camera. `view 0` is camera C1, which looks from above;
-# views 1 to 4 are the cameras C2 to C5 in front, on the right, at the back and on the left. Sound
+# Each row is a sample and each column a camera. C1 looks from above, C2 to C5 look from the front,
+# the right, the back and the left; in code they are views 0 to 4. Sound
 # objects differ in colour, in the marks on their sides, in the kind and the angle of the screws,
 # and they are never placed in exactly the same way. **None of that is a defect.** In the third row
 # a bright line encloses a piece that is broken out of an edge: two cameras see it, three do not. In

@@ -118,10 +118,10 @@ for ax, (name, graph) in zip(axes, graphs.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Every line has a tip at both ends, so it stands for two arrows. The *wheel* is the graph of the
-# paper: the upper camera is joined to all others, and every side camera to the next one. The *ring*
-# leaves the upper camera alone, the *hub* leaves out the ring. In the *empty* graph nobody hears
-# anybody: that is the separated flow, five independent flows in one.
+# The grey disc is the object. Every line has a tip at both ends, so it stands for two arrows. The
+# *wheel* is the graph of the paper: the upper camera is joined to all others, and every side camera
+# to the next one. The *ring* leaves the upper camera alone, the *hub* leaves out the ring. In the
+# *empty* graph nobody hears anybody: that is the separated flow, five independent flows in one.
 #
 # ## A message that you can read
 #

@@ -92,7 +92,7 @@ def pace() -> None:
     calls = []
     for settings in RECIPES.values():
         flow = new_flow(settings, x.shape[1], x.shape[2:])
-        calls.append(training_step(flow, x[: settings.training.batch], settings.training.amp))
+        calls.append(training_step(flow, x[: settings.training.batch], settings.training))
     for (name, settings), seconds in zip(RECIPES.items(), medians(calls), strict=True):
         epoch = 64 // settings.training.batch * seconds
         ROWS.keep("pace", recipe=name, epoch=epoch, threads=torch.get_num_threads())

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
-from mfkit.devices import autocast
 from mfkit.flow import MultiFlow
-from mfkit.score import nll_map
+from mfkit.train import Training, _add_gradient
 
 
 def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
@@ -24,19 +24,19 @@ def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
     return np.median(seconds[1:], axis=0).tolist()
 
 
-def training_step(
-    flow: MultiFlow, x: Tensor, amp: str | None = None, micro_batch: int | None = None
-) -> Callable:
-    """One step of AdamW on features (B, V, C, H, W), to be called without arguments."""
-    optimizer = torch.optim.AdamW(flow.parameters(), lr=2e-4, weight_decay=1e-5)
+def training_step(flow: MultiFlow, x: Tensor, training: Training) -> Callable:
+    """A step of `mfkit.train` on features (B, V, C, H, W), to be called without arguments."""
+    optimizer = torch.optim.AdamW(flow.parameters(), training.learning_rate)
+    present = torch.ones(x.shape[:2], dtype=torch.bool)
+    shows = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool)
+    batch = (x, flow.draw_noise(len(x)), present, shows)
 
     def step() -> None:
         flow.train()
         optimizer.zero_grad(set_to_none=True)
-        for part in x.split(micro_batch or len(x)):
-            with autocast(x.device, amp):
-                z, log_det = flow(part)
-            (nll_map(z, log_det).mean() * len(part) / len(x)).backward()
+        _add_gradient(flow, batch, training)
+        if training.clip_norm is not None:
+            clip_grad_norm_(flow.parameters(), training.clip_norm)
         optimizer.step()
 
     return step

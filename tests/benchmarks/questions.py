@@ -239,10 +239,9 @@ def pace() -> None:
     x = store.read(range(8))
     calls = []
     for changes in VARIANTS.values():
-        changes = {name: value for name, value in changes.items() if name != "view_dropout"}
-        settings = choose_preset("workshop", **changes)
+        settings = choose_preset("workshop", amp=ALL["amp"], **changes)
         flow = new_flow(settings, x.shape[1], x.shape[2:])
-        calls.append(training_step(flow, x, ALL["amp"]))
+        calls.append(training_step(flow, x, settings.training))
     for name, seconds in zip(VARIANTS, medians(calls), strict=True):
         ROWS.keep("pace", variant=name, seconds=len(store) // len(x) * seconds)
 

@@ -43,7 +43,7 @@ from mfkit.messages import CrossViewNet
 from mfkit.metrics import PixelMetrics
 from mfkit.presets import PRESETS, new_flow
 from mfkit.score import nll_map, pixel_map
-from mfkit.train import train
+from mfkit.train import Training, train
 from mfkit.views import ViewGraph
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,8 @@ def passes(flow: MultiFlow, x: Tensor, form: str) -> tuple[Callable, Callable]:
         with autocast(x.device, amp):
             return nll_map(*flow.eval()(x))
 
-    return training_step(flow, x, amp, 2 if PARTS in form else None), score
+    training = Training(amp=amp, micro_batch=2 if PARTS in form else None)
+    return training_step(flow, x, training), score
 
 
 def rate(dtype: torch.dtype, n: int = 2048) -> float:
