@@ -245,6 +245,7 @@ def page(results: dict) -> None:
         f"{rates['float32'] / 1e9:.0f} G operations a second in float32 and at "
         f"{rates['bfloat16'] / 1e9:.0f} G in bfloat16.",
     )
+    brief = []
     for size, group in pd.DataFrame(rows).groupby("size", sort=False):
         first = group.iloc[0]
         lines = [
@@ -262,6 +263,7 @@ def page(results: dict) -> None:
             ]
             for row in group.itertuples()
         ]
+        brief += [[size, line[0], line[2], line[5], line[8]] for line in lines[1:]]
         titles = ["form", "step, s", "times as fast", "of the machine", "scoring, s"]
         titles += [
             "times as fast",
@@ -275,6 +277,8 @@ def page(results: dict) -> None:
         shape = " x ".join(map(str, SIZES[size]))
         text = f"**{size}**: {shape}, {operations}\n\n{markdown(titles, lines)}"
         fill(PAGE, size, text)
+    titles = ["size", "form", "training step", "scoring", "memory of a step"]
+    fill(ROOT / "README.md", "speed", markdown(titles, brief))
     other = results["around"]
     lines = [
         ["time waiting for features in an epoch", f"{other['waiting_share']:.2%}"],
