@@ -361,6 +361,10 @@ def test_another_configuration_does_not_overwrite_results(tmp_path, capsys):
     assert main(command) == 0
     assert main([*command, "--seed", "1"]) == 2
     assert "is the result of another seed: choose the same" in capsys.readouterr().err
+    results = tmp_path / "out" / "results.json"  # of a version that had one setting more
+    results.write_text(results.read_text().replace('"seed": 0', '"seed": 0, "colour": "red"'))
+    assert main(command) == 2
+    assert "is the result of another colour: choose the same" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
