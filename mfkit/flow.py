@@ -52,7 +52,7 @@ class MultiFlow(nn.Module):
         noise: "simplenet" (0.15 N(0, 1)), "softflow" (c^2 N(0, 1), c ~ U(0, 1) a sample),
             "uniform" (U(0, 1)) or "none".
         message: see `CrossViewNet`.
-        seed: of the permutations.
+        seed: of the permutations, and of what a shuffled graph draws.
         standardize: features go through `Standardize` first; training fits it to its features.
 
     Raises:
@@ -207,7 +207,7 @@ class MultiFlow(nn.Module):
             (B,) in nats, with the constant -1/2 log(2 pi) of every dimension of a present view.
         """
         z, log_det = self(x, self._zeros(x), present)
-        views = self.graph.views if present is None else present.sum(1)
+        views = self.graph.views if present is None else present.sum(1).to(z.device)
         constant = 0.5 * math.log(2 * math.pi) * z[0, 0].numel() * views
         return log_det.flatten(1).sum(1) - 0.5 * z.square().flatten(1).sum(1) - constant
 

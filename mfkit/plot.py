@@ -203,18 +203,19 @@ def _title(sample: Sample) -> str:
     return f"{'sound' if sample.code == 'OK' else sample.code} {sample.number}"
 
 
-def who_helps(worth: np.ndarray, ax: Axes | None = None) -> Axes:
+def who_helps(worth: np.ndarray, ax: Axes | None = None, limit: float | None = None) -> Axes:
     """The worth of every message as a matrix; see `mfkit.probe.who_helps`.
 
     Arguments:
         worth: (V, V) in nats, row receiver, column sender.
         ax: where to draw; None makes a figure of its own.
+        limit: worth of the darkest colours, in nats; None takes the largest there is.
 
     Returns:
         the axes.
     """
     ax = Figure(figsize=(4.4, 3.6), layout="constrained").subplots() if ax is None else ax
-    limit = np.abs(worth).max() or 1.0
+    limit = limit or np.abs(worth).max() or 1.0
     names = [f"C{view + 1}" for view in range(len(worth))]
     sns.heatmap(
         worth,

@@ -125,7 +125,7 @@ def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) 
         settings: a preset.
         views: V.
         shape: C, H, W of a feature map.
-        seed: of its permutations.
+        seed: of its permutations, and of what a shuffled graph draws.
     """
     return MultiFlow(
         *shape,

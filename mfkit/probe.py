@@ -103,7 +103,7 @@ def mute(
     Raises:
         ValueError: an edge that the graph does not have.
     """
-    return _rise(flow, x, list(edges), present, nll_map(*flow(x, present=present)))
+    return _rise(flow, x, list(edges), present, _score_map(flow, x, present=present))
 
 
 @torch.no_grad()
@@ -121,7 +121,7 @@ def who_helps(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tens
         hear i in later blocks, `mute` tells.
     """
     worth = x.new_zeros(len(x), flow.graph.views, flow.graph.views)
-    before = nll_map(*flow(x, present=present))
+    before = _score_map(flow, x, present=present)
     for sender, receiver in flow.graph.possible_edges:
         rise = _rise(flow, x, [(sender, receiver)], present, before)
         worth[:, receiver, sender] = rise[:, receiver]
@@ -144,8 +144,8 @@ def evidence(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tenso
     Returns:
         (B, V, H, W) in nats per channel.
     """
-    alone = nll_map(*flow(x, present=present, muted=flow.graph.possible_edges))
-    return nll_map(*flow(x, present=present)) - alone
+    alone = _score_map(flow, x, present=present, muted=flow.graph.possible_edges)
+    return _score_map(flow, x, present=present) - alone
 
 
 @torch.no_grad()
@@ -159,7 +159,14 @@ def mean_scores(flow: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> T
     Returns:
         (B,) in nats per channel.
     """
-    return torch.cat([nll_map(*flow(part)).mean((1, 2, 3)) for part in x.split(8)])
+    return torch.cat([_score_map(flow, part).mean((1, 2, 3)) for part in x.split(8)])
+
+
+def _score_map(flow: Callable, x: Tensor, **options) -> Tensor:
+    """(B, V, H, W) in nats per channel; a flow in training mode would draw noise every time."""
+    if getattr(flow, "training", False):
+        raise ValueError("'flow' should be in evaluation mode: call flow.eval()")
+    return nll_map(*flow(x, **options))
 
 
 def _rise(
@@ -170,5 +177,5 @@ def _rise(
     before: Tensor,
 ) -> Tensor:
     """(B, V) in nats: see `mute`; `before` is the score map (B, V, H, W) with all messages."""
-    rise = nll_map(*flow(x, present=present, muted=muted)) - before
+    rise = _score_map(flow, x, present=present, muted=muted) - before
     return x.shape[2] * rise.sum((2, 3))

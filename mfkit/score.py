@@ -99,14 +99,17 @@ def sample_scores(image_scores: Tensor, rule: str = "max", present: Tensor | Non
         (B,) in nats per channel.
 
     Raises:
-        ValueError: an unknown rule.
+        ValueError: an unknown rule, or a sample of which no view is present.
 
     Example:
         >>> scores = torch.tensor([[0.0, 0.0, 0.0, 0.0, 5.0]])
         >>> sample_scores(scores), sample_scores(scores, rule="mean")
         (tensor([5.]), tensor([1.]))
     """
-    present = torch.ones_like(image_scores, dtype=torch.bool) if present is None else present
+    if present is None:
+        present = torch.ones_like(image_scores, dtype=torch.bool)
+    elif not present.any(1).all():
+        raise ValueError("'present' should show at least one view of every sample")
     if rule == "max":
         return image_scores.masked_fill(~present, -torch.inf).amax(1)
     if rule == "mean":

@@ -46,6 +46,9 @@ class Standardize(MapModule):
             count = count + there.sum((0, 3, 4))
             total = total + x.nansum((0, 3, 4))
             squares = squares + x.square().nansum((0, 3, 4))
+        if not count.all():
+            view = (count == 0).nonzero()[0][1].item()
+            raise ValueError(f"view {view} is in no training sample, so it has no scale; add some")
         mean = total / count
         spread = (squares / count - mean.square()).clamp(min=0).sqrt()
         if not (spread > 0).all():

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
-from mfkit.devices import autocast
+from mfkit.devices import AMP, autocast
 from mfkit.features import FeatureStore, present_views
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
@@ -44,6 +44,9 @@ class Training:
             on hardware that has it. Scales, log-determinants and sums stay float32. None: all do.
         micro_batch: samples whose gradient is computed together; the gradients of a batch add up to
             the same, and memory holds one micro-batch. None: the whole batch.
+
+    Raises:
+        ValueError: one of these is impossible.
     """
 
     epochs: int = 40
@@ -58,8 +61,19 @@ class Training:
     micro_batch: int | None = None
 
     def __post_init__(self):
-        if not 0 <= self.view_dropout < 1:
-            raise ValueError(f"'view_dropout' should lie in 0 <= p < 1, got {self.view_dropout}")
+        rules = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch": (self.batch >= 1, "at least 1"),
+            "learning_rate": (self.learning_rate > 0, "positive"),
+            "schedule": (self.schedule in ("constant", "one_cycle"), "constant or one_cycle"),
+            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "positive or None"),
+            "view_dropout": (0 <= self.view_dropout < 1, "from 0 on and less than 1"),
+            "amp": (self.amp in (None, *AMP), f"{' or '.join(AMP)} or None"),
+            "micro_batch": (self.micro_batch is None or self.micro_batch >= 1, "from 1 on or None"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise ValueError(f"'{name}' should be {rule}, got {getattr(self, name)!r}")
 
 
 def train(
@@ -206,11 +220,9 @@ def _schedule(
     """How the learning rate changes from step to step."""
     if training.schedule == "constant":
         return lr_scheduler.ConstantLR(optimizer, factor=1.0)
-    if training.schedule == "one_cycle":
-        return lr_scheduler.OneCycleLR(
-            optimizer, training.learning_rate, steps, pct_start=0.2, cycle_momentum=False
-        )
-    raise ValueError(f"'schedule' should be constant or one_cycle, got {training.schedule!r}")
+    return lr_scheduler.OneCycleLR(
+        optimizer, training.learning_rate, steps, pct_start=0.2, cycle_momentum=False
+    )
 
 
 def _finite(loss: Tensor, epoch: int, step: int) -> float:

@@ -101,7 +101,15 @@ class ViewGraph:
         return weights / weights.sum(-1, keepdim=True).clamp(min=1)
 
     def relabelled(self, labels: Sequence[int]) -> "ViewGraph":
-        """The same graph over other names: view i becomes view `labels[i]`."""
+        """The same graph over other names: view i becomes view `labels[i]`.
+
+        Raises:
+            ValueError: `labels` does not name each of the V views once.
+        """
+        if sorted(labels) != list(range(self.views)):
+            raise ValueError(
+                f"'labels' should name each of 0 .. {self.views - 1} once, got {list(labels)}"
+            )
         neighbours = [()] * self.views
         for view, heard in enumerate(self.neighbours):
             neighbours[labels[view]] = tuple(sorted(labels[j] for j in heard))

@@ -202,8 +202,6 @@ def test_present_says_its_shape():
     for wrong in (torch.ones(1, 5, dtype=torch.bool), torch.ones(4, 5)):
         with pytest.raises(ValueError, match=r"'present' should be \(4, 5\) of bool"):
             flow(x, present=wrong)
-    with pytest.raises(ValueError, match="view_dropout"):
-        Training(view_dropout=1.0)
 
 
 def test_view_dropout_hides_views_but_never_all(backbone, tmp_path):
@@ -227,6 +225,8 @@ def test_absent_views_count_in_no_score():
     present = torch.tensor([[False, True, True]])
     assert sample_scores(scores, present=present).tolist() == [2.0]
     assert sample_scores(scores, "mean", present).tolist() == [1.5]
+    with pytest.raises(ValueError, match="'present' should show at least one view of every sample"):
+        sample_scores(scores, present=torch.zeros(1, 3, dtype=torch.bool))
 
 
 @pytest.mark.usefixtures("tiny_preset")

@@ -84,6 +84,20 @@ def test_the_mean_score_of_a_sample_is_its_negative_log_likelihood_without_the_c
     torch.testing.assert_close(mean_scores(joint, x), expected, rtol=0, atol=1e-5)
 
 
+def test_a_flow_in_training_mode_is_refused():
+    """It would draw noise in every pass, and answer at random."""
+    joint, x = flow(ViewGraph.wheel()).train(), features()
+    asked = (
+        lambda: mute(joint, x, [(0, 1)]),
+        lambda: who_helps(joint, x),
+        lambda: evidence(joint, x),
+        lambda: swap_auroc(joint, x, [1]),
+    )
+    for ask in asked:
+        with pytest.raises(ValueError, match=r"call flow.eval\(\)"):
+            ask()
+
+
 def test_muting_nothing_changes_nothing_and_muting_all_leaves_the_views_alone():
     joint, x = flow(ViewGraph.wheel()), features()
     assert not mute(joint, x, []).any()

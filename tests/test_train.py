@@ -1,6 +1,7 @@
 """Training continues as if nothing had happened, and stops before it spoils anything."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -182,8 +183,25 @@ def test_one_cycle_rises_and_falls_and_has_a_fixed_length(store, tmp_path, monke
     assert rates[-1] < 1e-3 * TRAINING.learning_rate
     with pytest.raises(InputError, match="trained with another epochs"):
         train(new_flow(), store, replace(cycle, epochs=6), tmp_path / "a")
-    with pytest.raises(ValueError, match="'schedule' should be constant or one_cycle"):
-        train(new_flow(), store, replace(cycle, schedule="cosine"), tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("option", "rule"),
+    [
+        ({"epochs": 0}, "at least 1"),
+        ({"batch": 0}, "at least 1"),
+        ({"learning_rate": 0}, "positive"),
+        ({"schedule": "cosine"}, "constant or one_cycle"),
+        ({"clip_norm": -1}, "positive or None"),
+        ({"view_dropout": 1.0}, "from 0 on and less than 1"),
+        ({"amp": "float16"}, "bfloat16 or None"),
+        ({"micro_batch": 0}, "from 1 on or None"),
+    ],
+)
+def test_impossible_training_is_refused(option, rule):
+    ((name, value),) = option.items()
+    with pytest.raises(ValueError, match=re.escape(f"'{name}' should be {rule}, got {value!r}")):
+        Training(**option)
 
 
 def test_standardized_features_are_those_of_the_training_split(store, tmp_path):

@@ -93,3 +93,9 @@ def test_a_shuffled_wheel_is_a_wheel_with_another_hub_for_each_network():
     assert not any(g.shuffle for g in drawn)
     assert ViewGraph.wheel().drawn(3) == ViewGraph.wheel()
     assert repr(graph).endswith("weight=mean, shuffle)")
+
+
+@pytest.mark.parametrize("labels", [[1, 0], [0, 0, 1, 2, 3], [1, 2, 3, 4, 5]])
+def test_labels_name_each_view_once(labels):
+    with pytest.raises(ValueError, match=r"'labels' should name each of 0 .. 4 once, got"):
+        ViewGraph.wheel().relabelled(labels)
