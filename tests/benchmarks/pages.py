@@ -35,19 +35,32 @@ def spread(values, digits: int = 1) -> str:
 
 
 def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
-    """A line for each group; mean and spread over seeds of the mean over categories.
+    """A line for each whole group; mean and spread over seeds of the mean over categories.
 
     Arguments:
         rows: with the columns `by` and, if runs were repeated, "seed".
         by: columns that tell one group from another.
         columns: for each further column its title and how many digits to show.
     """
+    repeats = [name for name in ("category", "seed") if name in rows]
+    due = set(rows[repeats].itertuples(index=False))
     lines = []
     for key, group in rows.groupby(by, sort=False):
+        lacking = due - set(group[repeats].itertuples(index=False))
+        if lacking:  # means over different categories or seeds do not compare
+            print(f"left out: {', '.join(map(str, key))}, runs are missing: {lacking}")
+            continue
         if "seed" in group:
             group = group.groupby("seed").mean(numeric_only=True)
         lines.append([*key, *(spread(group[c], digits) for c, (_, digits) in columns.items())])
     return markdown([*by, *(title for title, _ in columns.values())], lines)
+
+
+def machine() -> str:
+    """The processor's name, where the system tells it."""
+    cpus = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpus.read_text()) if cpus.exists() else []
+    return names[0] if names else platform.machine()
 
 
 class Rows:
@@ -87,7 +100,7 @@ class Rows:
     def _read(self) -> dict:
         if self.path.exists():
             return json.loads(self.path.read_text())
-        return {"command": self.command, "machine": platform.machine()}
+        return {"command": self.command, "machine": machine()}
 
     def _key(self, row: dict) -> dict:
         return {name: row[name] for name in self.order if name in row}

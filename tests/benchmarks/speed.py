@@ -12,15 +12,16 @@ notebooks/results/speed.md, its numbers lie beside it in speed.json.
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ import psutil
 import torch
 from matplotlib.figure import Figure
 from pace import medians, operations, training_step
-from pages import fill, markdown
-from torch import Tensor
+from pages import fill, machine, markdown
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mfkit import plot
@@ -51,12 +52,21 @@ DATA = ROOT / "data" / "mini-iad"
 PAGE = ROOT / "notebooks" / "results" / "speed.md"
 SIZES = {"paper": (4, 5, 304, 24, 24), "workshop": (8, 5, 112, 16, 16)}  # B, V, C, H, W
 EDGES = "one convolution per edge"
-PARTS = ", micro-batches of 2"
-FORMS = (EDGES, "mfkit", f"mfkit{PARTS}", "mfkit, bfloat16", f"mfkit, bfloat16{PARTS}")
+PARTS = ", micro-batches of 1"
+FORMS = (EDGES, "mfkit", f"mfkit{PARTS}")
+FORMS += tuple(f"{form}, bfloat16" for form in FORMS)
 
 
 class EdgeNet(CrossViewNet):
-    """A convolution for each directed edge, and a sum."""
+    """A convolution for each directed edge, with weights of its own, and a sum."""
+
+    def take_apart(self) -> None:
+        """Replace the weights of the fused convolutions by one tensor for each edge."""
+        self.kernels = nn.ModuleList()
+        for encode, decode in zip(self.encode, self.decode, strict=True):
+            parts = decode.weight.detach().split(encode.out_channels, dim=1)
+            self.kernels.append(nn.ParameterList([part.clone() for part in parts]))
+            decode.weight = None
 
     def forward(self, x: Tensor, heard: Tensor | None = None) -> Tensor:
         """See `CrossViewNet.forward`; every message arrives."""
@@ -64,9 +74,9 @@ class EdgeNet(CrossViewNet):
         hidden = [encode(x[:, i].contiguous()).relu() for i, encode in enumerate(self.encode)]
         outputs = []
         for i, neighbours in enumerate(self.graph.neighbours):
-            kernels = self.decode[i].weight.split(hidden[i].shape[1], dim=1)
-            total = self._decode(i, hidden[i], kernels[0])
-            for j, kernel in zip(neighbours, kernels[1:], strict=True):
+            own, *others = self.kernels[i]
+            total = self._decode(i, hidden[i], own)
+            for j, kernel in zip(neighbours, others, strict=True):
                 total = total + weights[i, j] * self._decode(i, hidden[j], kernel, bias=False)
             outputs.append(self.gamma[i] * total)
         return torch.stack(outputs, dim=1)
@@ -76,21 +86,22 @@ class EdgeNet(CrossViewNet):
         return F.conv2d(x, kernel, self.decode[i].bias if bias else None)
 
 
-def make(size: str, form: str) -> tuple[Callable, Callable]:
-    """A training step and a scoring pass of one form, to be called without arguments."""
+def make(size: str, form: str) -> tuple[MultiFlow, tuple[Callable, Callable]]:
+    """A flow and its `passes`."""
     torch.manual_seed(0)
     flow = new_flow(PRESETS[size], SIZES[size][1], SIZES[size][2:])
-    return passes(flow, torch.randn(SIZES[size]), form)
+    return flow, passes(flow, torch.randn(SIZES[size]), form)
 
 
 def passes(flow: MultiFlow, x: Tensor, form: str) -> tuple[Callable, Callable]:
-    """The same for a given flow and features."""
+    """A training step and a scoring pass of one form, to be called without arguments."""
     for name, parameter in flow.named_parameters():
         if name.endswith("gamma"):  # at 0, the networks would get no gradient
-            torch.nn.init.constant_(parameter, 0.1)
-    for module in flow.modules() if form == EDGES else ():
-        if isinstance(module, CrossViewNet):
+            nn.init.constant_(parameter, 0.1)
+    for module in list(flow.modules()):
+        if form.startswith(EDGES) and isinstance(module, CrossViewNet):
             module.__class__ = EdgeNet
+            module.take_apart()
     amp = "bfloat16" if "bfloat16" in form else None
 
     @torch.no_grad()
@@ -98,7 +109,7 @@ def passes(flow: MultiFlow, x: Tensor, form: str) -> tuple[Callable, Callable]:
         with autocast(x.device, amp):
             return nll_map(*flow.eval()(x))
 
-    training = Training(amp=amp, micro_batch=2 if PARTS in form else None)
+    training = Training(amp=amp, micro_batch=1 if PARTS in form else None)
     return training_step(flow, x, training), score
 
 
@@ -113,7 +124,7 @@ def steps() -> dict:
     rates = {"float32": rate(torch.float32), "bfloat16": rate(torch.bfloat16)}
     rows = []
     for size in SIZES:
-        calls = [make(size, form) for form in FORMS]
+        calls = [make(size, form)[1] for form in FORMS]
         scores = [score() for _, score in calls]
         trained, scored = np.reshape(medians(sum(calls, ())), (-1, 2)).T
         of_step, of_score = map(operations, calls[1])
@@ -140,7 +151,7 @@ def steps() -> dict:
 
 
 def peak(size: str, form: str) -> float:
-    """GiB that two steps take beyond weights, gradients and moments, in a process of its own.
+    """GiB that a step takes beyond weights and moments, in a process of its own.
 
     Freed memory goes back to the system at once there, so that the peak is what is alive.
     """
@@ -151,9 +162,10 @@ def peak(size: str, form: str) -> float:
 
 
 def _peak(size: str, form: str) -> None:
-    step, _ = make(size, form)
+    flow, (step, _) = make(size, form)
     step()
-    idle = psutil.Process().memory_info().rss  # weights, gradients, moments and libraries
+    gradients = sum(4 * parameter.numel() for parameter in flow.parameters())
+    idle = psutil.Process().memory_info().rss - gradients  # a step begins by dropping them
     step()
     status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's peak, too
     print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20 - idle / 2**30)
@@ -182,7 +194,9 @@ def around() -> dict:
         history = train(flow, store, training, Path(folder) / "run")
         FeatureStore.read = read
     share = sum(waited) / history["seconds"].sum()
-    return {"feature_seconds": features, "waiting_share": share, **stream()}
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # where nothing else is in memory
+        streamed = pool.submit(stream).result()
+    return {"feature_seconds": features, "waiting_share": share, **streamed}
 
 
 def stream(maps: int = 100_000, batch: int = 40) -> dict:
@@ -203,7 +217,10 @@ def stream(maps: int = 100_000, batch: int = 40) -> dict:
 
 
 def growth() -> dict:
-    """Seconds of a step and of a scoring pass while one size grows and the others stay."""
+    """Seconds of a step and of a scoring pass while one size grows and the others stay.
+
+    Exponents are those of the last two sizes: at small ones, fixed costs hide the growth.
+    """
     usual = {"samples": 4, "views": 5, "edge of the map": 16, "blocks": 4}
     rows = []
     for name, values in {
@@ -215,10 +232,12 @@ def growth() -> dict:
         calls = []
         for value in values:
             b, v, edge, k = {**usual, name: value}.values()
-            flow = MultiFlow(112, edge, edge, ViewGraph.wheel(v - 1), blocks=k, hidden=32)
+            graph, kernels = ViewGraph.wheel(v - 1), [3] * k
+            flow = MultiFlow(112, edge, edge, graph, blocks=k, hidden=32, kernel_sizes=kernels)
             calls += passes(flow, torch.randn(b, v, 112, edge, edge), "mfkit")
         trained, scored = np.reshape(medians(calls, rounds=3), (-1, 2)).T
-        exponents = [np.polyfit(np.log(values), np.log(each), 1)[0] for each in (trained, scored)]
+        doubling = np.log(values[-1] / values[-2])
+        exponents = [np.log(each[-1] / each[-2]) / doubling for each in (trained, scored)]
         rows.append(
             {
                 "size": name,
@@ -277,7 +296,7 @@ def page(results: dict) -> None:
         shape = " x ".join(map(str, SIZES[size]))
         text = f"**{size}**: {shape}, {operations}\n\n{markdown(titles, lines)}"
         fill(PAGE, size, text)
-    titles = ["size", "form", "training step", "scoring", "memory of a step"]
+    titles = ["size", "form", "training step", "scoring pass", "share of its memory"]
     fill(ROOT / "README.md", "speed", markdown(titles, brief))
     other = results["around"]
     lines = [
@@ -306,7 +325,7 @@ def page(results: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="*", choices=MEASURED, default=list(MEASURED))
+    parser.add_argument("part", nargs="*", choices=(*MEASURED, "all"), default="all")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
@@ -317,8 +336,12 @@ def main() -> None:
         **(json.loads(path.read_text()) if path.exists() else {}),
         "command": "python tests/benchmarks/speed.py",
         "date": f"{date.today():%d %B %Y}",
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        **{name: MEASURED[name]() for name in options.part},
+        "machine": f"{machine()}, {torch.get_num_threads()} threads",
+        **{
+            name: MEASURED[name]()
+            for name in MEASURED
+            if name in options.part or "all" in options.part
+        },
     }
     with whole_file(path) as draft:
         draft.write_text(json.dumps(results, indent=1) + "\n")
