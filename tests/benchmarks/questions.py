@@ -13,7 +13,6 @@ done again. The page of findings, questions.md, lies beside it.
 import argparse
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,26 +20,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from asked import DATA, Trained, ceiling
 from matplotlib.figure import Figure
 from pace import medians, training_step
 from pages import Rows, fill, markdown, seed_table, spread
 
 from mfkit import plot
-from mfkit.data import read_category
 from mfkit.devices import autocast
 from mfkit.features import FeatureStore
-from mfkit.flow import MultiFlow
-from mfkit.metrics import auroc
 from mfkit.presets import GRAPHS, PRESETS, choose_preset, new_flow
-from mfkit.probe import mean_scores, swap_views, who_helps
-from mfkit.results import read_results
+from mfkit.probe import mean_scores
 from mfkit.run import run
-from mfkit.score import image_scores, nll_map, sample_scores
 from mfkit.train import load_flow
 from mfkit.views import ViewGraph
 
 ROOT = Path(__file__).parents[2]
-DATA = ROOT / "data" / "mini-iad"
 RUNS = ROOT / "runs" / "mini-iad"
 PAGE = ROOT / "notebooks" / "results" / "questions.md"
 CATEGORIES = ("screw_block", "control_knob", "cast_flange")
@@ -109,8 +103,6 @@ PUBLISHED = [  # facts of other work, on Real-IAD; GeoMAD is one model for all c
     ["GeoMAD on Real-IAD (2026)", "91.8", "90.9", "89.1", "85.5", "-"],
 ]
 LONG = {"workshop": (20, 40, 80, 160), "improved": (20, 80)}  # epochs, until little is gained
-SWAPS = 3  # donors of each swapped view
-DRAWS = 5  # choices of missing views
 ROWS = Rows(
     PAGE.with_suffix(".json"),
     "python tests/benchmarks/questions.py train --long, then pace",
@@ -122,87 +114,6 @@ ROWS = Rows(
         "seed": SEEDS,
     },
 )
-
-
-class Trained:
-    """One finished training run, with the features of its test split."""
-
-    def __init__(self, out: Path, category: str):
-        self.out, self.category = out, category
-        self.flow = load_flow(out / category / "model.pt")
-        self.store = FeatureStore(RUNS / "features" / category / "test.f16")
-        self.samples = read_category(DATA, category).test
-        sound = [index for index, sample in enumerate(self.samples) if not sample.label]
-        self.sound = self.store.read(sound)
-        self.row = read_results(out)["categories"][category]
-
-    def numbers(self, separated: MultiFlow) -> dict[str, float]:
-        """What the tables of variants show, in percent and nats per channel."""
-        keys = ("s_auroc", "s_auroc_mean", "i_auroc", "p_auroc", "p_aupro")
-        muted = partial(self.flow, muted=self.flow.graph.possible_edges)
-        scores, alone, silent = (_swaps(f, self.sound) for f in (self.flow, separated, muted))
-        return {
-            "nll": scores[0].mean().item(),
-            **{key: 100 * self.row[key] for key in keys},
-            "spread": scores[0].std().item(),
-            "rise": (scores[1:] - scores[0]).mean().item(),
-            "swap": 100 * _told_apart(scores),
-            "swap_against": 100 * _told_apart(scores - alone),
-            "swap_evidence": 100 * _told_apart(scores - silent),
-            "parameters": sum(p.numel() for p in self.flow.parameters()) / 1e6,
-        }
-
-    def worth(self) -> list[list[float]]:
-        """Nats that every message is worth, a mean over the sound test samples: see `who_helps`."""
-        matrix = torch.cat([who_helps(self.flow, x) for x in self.sound.split(8)])
-        return matrix.mean(0).round().tolist()
-
-    @torch.no_grad()
-    def with_missing(self, missing: int) -> float:
-        """S-AUROC in percent if every test sample lacks some views, drawn at random."""
-        x = self.store.read(range(len(self.store)))
-        labels = [sample.label for sample in self.samples]
-        areas = []
-        for present in _without(missing, *x.shape[:2]):
-            parts = zip(x.split(8), present.split(8), strict=True)
-            nll = torch.cat([nll_map(*self.flow(part, present=shown)) for part, shown in parts])
-            areas.append(100 * auroc(labels, sample_scores(image_scores(nll), present=present)))
-        return float(np.mean(areas))
-
-
-def _without(missing: int, samples: int, views: int) -> Iterator[torch.Tensor]:
-    """Which views are left, (N, V) of bool, for several draws of those that are not."""
-    for draw in range(DRAWS if 0 < missing else 1):
-        luck = torch.rand(samples, views, generator=torch.Generator().manual_seed(draw))
-        yield luck.argsort(1).argsort(1) >= missing
-
-
-def ceiling(missing: int) -> float:
-    """S-AUROC in percent of a judge who finds every defect that a view which is left shows.
-
-    Defective samples of which no such view is left are as good as sound ones to him.
-    """
-    areas = []
-    for category in CATEGORIES:
-        samples = read_category(DATA, category).test
-        labels = torch.tensor([sample.labels for sample in samples])
-        for present in _without(missing, *labels.shape):
-            seen = (labels & present).any(1)
-            areas.append(100 * auroc([sample.label for sample in samples], seen.float()))
-    return float(np.mean(areas))
-
-
-def _swaps(flow: Callable, x: torch.Tensor) -> torch.Tensor:
-    """Scores of the samples: whole in the first row, with a swapped view in each further one."""
-    donors = torch.Generator().manual_seed(1)  # the same for all flows; three a view, all different
-    swapped = (swap_views(x, [k // SWAPS], donors) for k in range(SWAPS * x.shape[1]))
-    return torch.stack([mean_scores(flow, group) for group in (x, *swapped)])
-
-
-def _told_apart(scores: torch.Tensor) -> float:
-    """Mean AUROC of swapped against whole samples, over the swapped view and its donors."""
-    labels = [False] * scores.shape[1] + [True] * scores.shape[1]
-    return float(np.mean([auroc(labels, torch.cat([scores[0], row])) for row in scores[1:]]))
 
 
 def train(options: argparse.Namespace) -> None:
@@ -222,7 +133,7 @@ def _question(category: str, variant: str, seed: int) -> dict:
         out = RUNS / f"{each}-{seed}"
         run(DATA, out, [category], seed=seed, **ALL, **VARIANTS[each])
     separated = load_flow(RUNS / f"empty-{seed}" / category / "model.pt")
-    trained = Trained(out, category)
+    trained = Trained(out, category, RUNS / "features")
     with autocast(torch.device("cpu"), ALL["amp"]):
         told = trained.numbers(separated)
         if variant in ("empty", "wheel", "dropout"):
@@ -243,7 +154,7 @@ def _question_long(preset: str, variant: str, epochs: int) -> dict:
             run(DATA, out, ["screw_block"], preset=preset, epochs=count, **ALL, **VARIANTS[each])
     separated = load_flow(RUNS / f"long-{preset}-empty-{epochs}" / "screw_block" / "model.pt")
     train = FeatureStore(RUNS / "features" / "screw_block" / "train.f16")
-    trained = Trained(out, "screw_block")
+    trained = Trained(out, "screw_block", RUNS / "features")
     with autocast(torch.device("cpu"), ALL["amp"]):
         learned = mean_scores(trained.flow, train.read(range(len(train)))).mean().item()
         return {"train_nll": learned, **trained.numbers(separated)}
@@ -278,17 +189,20 @@ def page() -> None:
         table = _table(pd.DataFrame(long), ["preset", "variant", "epochs"], LONG_TABLE)
         fill(PAGE, "long", table)
     missing = rows.dropna(subset="missing").groupby("variant", sort=False)
-    lines = [["as many defects as are seen at all", *(f"{ceiling(k):.1f}" for k in range(5))]]
+    lines = [
+        ["as many defects as are seen at all", *(f"{ceiling(CATEGORIES, k):.1f}" for k in range(5))]
+    ]
     for name, part in missing:
         by_seed = pd.DataFrame(part["missing"].tolist()).groupby(part["seed"].values).mean()
         lines.append([TITLES.get(name, name), *(spread(by_seed[k]) for k in range(5))])
     fill(PAGE, "missing", markdown(["views missing", *map(str, range(5))], [*lines, *PUBLISHED]))
-    worth = rows.dropna(subset="worth").groupby(["variant", "category"], sort=False)["worth"]
+    worth = rows.dropna(subset="worth").groupby(["category", "variant"], sort=False)["worth"]
+    worth = worth.apply(lambda matrices: np.mean(matrices.tolist(), axis=0))
     figure = Figure(figsize=(4.3 * 3, 3.6 * 2), layout="constrained")
-    axes = figure.subplots(2, 3)
-    for ax, ((name, category), matrices) in zip(axes.T.flat, worth, strict=False):
-        plot.who_helps(np.mean(matrices.tolist(), axis=0), ax)
-        ax.set_title(f"{category}, {name}")
+    for column, category in zip(figure.subplots(2, 3).T, CATEGORIES, strict=True):
+        for ax, (name, matrix) in zip(column, worth[category].items(), strict=True):
+            plot.who_helps(matrix, ax, limit=max(map(np.max, worth[category])))
+            ax.set_title(f"{category}, {TITLES.get(name, name)}", fontsize=10)
     plot.save(figure, PAGE.with_name("who_helps.png"))
 
 
