@@ -660,7 +660,7 @@ means = pd.DataFrame(rows).groupby("variant", sort=False)[["swap_against", "s_au
 _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.scatter(means["swap_against"], means["s_auroc"], color=PALETTE["sound"])
 for name, (swap, found) in means.iterrows():
-    ax.annotate(name, (swap, found), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    ax.annotate(name, (swap, found), (0, 5), textcoords="offset points", ha="center", fontsize=8)
 ax.set(
     xlabel="swapped views told apart, joint minus separated score, AUROC in percent",
     ylabel="defective samples found,\nAUROC in percent",
@@ -669,7 +669,20 @@ ax.margins(0.12)
 plt.show()
 
 # %% [markdown]
-# FINDINGS
+# From the left to the right the flows know better which views belong together; from the bottom to
+# the top they find more defects. Three things stand out.
+#
+# * **Sums beat means.** `wheel_sums` and `cycle` add their messages up, `wheel` and `cycle_means`
+#   take the mean. Which graph it is matters less: `shuffled`, a wheel whose views every network
+#   relabels, does as well as the wheel.
+# * **A fair opponent has the same size.** `wide` is a separated flow (hidden 100) with as many
+#   weights as the wheel. It cannot tell a swap, and finds *more* defects. So the gap between
+#   `empty` and `wheel`, which you saw above, is one of weights as well as of messages. Our defects
+#   can be seen in single views; where a part is wrong only beside another, weights will not help.
+# * **Attention** needs more than these 20 epochs.
+#
+# [The page](results/questions.md) holds all tables, longer training, and what happens when cameras
+# are missing.
 #
 # ## What we have built
 #
