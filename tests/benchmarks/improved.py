@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from pace import medians, training_step
-from pages import Rows, fill, markdown, seed_table, spread
+from pages import Rows, fill, markdown, seed_table, spread, whole_groups
 
 from mfkit.data import read_category
 from mfkit.devices import autocast
@@ -102,7 +102,7 @@ def pace() -> None:
 
 def page() -> None:
     """Write the tables of what is in improved.json."""
-    runs = pd.DataFrame(ROWS.read("runs"))
+    runs = whole_groups(pd.DataFrame(ROWS.read("runs")), "recipe")
     epoch = {row["recipe"]: row["epoch"] for row in ROWS.read("pace")}
     runs["time"] = [RECIPES[name].training.epochs * epoch[name] for name in runs["recipe"]]
     columns = {**TABLE, "time": ("training, s", 0)}
@@ -115,7 +115,7 @@ def page() -> None:
     for name in RECIPES:
         if name == "released" or name not in indexed.index:
             continue
-        gain = (indexed.loc[name] - first)[["nll", "s_auroc", "p_aupro"]].dropna()
+        gain = (indexed.loc[name] - first)[["nll", "s_auroc", "p_aupro"]]
         seed = gain.groupby("seed").mean()
         share = indexed.loc[name, "time"].mean() / first["time"].mean()
         values = [spread(seed["nll"], 3), spread(seed["s_auroc"]), spread(seed["p_aupro"])]

@@ -34,22 +34,29 @@ def spread(values, digits: int = 1) -> str:
     return f"{mean} ± {values.std():.{digits}f}" if len(set(values)) > 1 else mean
 
 
+def whole_groups(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Rows of the groups that have every category and seed; others do not compare with them."""
+    due = set(zip(rows["category"], rows["seed"], strict=True))
+
+    def whole(group: pd.DataFrame) -> bool:
+        lacking = due - set(zip(group["category"], group["seed"], strict=True))
+        if lacking:
+            print(f"left out: {group[by].iloc[0]}, runs are missing: {sorted(lacking)}")
+        return not lacking
+
+    return rows.groupby(by, sort=False).filter(whole)
+
+
 def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
-    """A line for each whole group; mean and spread over seeds of the mean over categories.
+    """A line for each group; mean and spread over seeds of the mean over categories.
 
     Arguments:
         rows: with the columns `by` and, if runs were repeated, "seed".
         by: columns that tell one group from another.
         columns: for each further column its title and how many digits to show.
     """
-    repeats = [name for name in ("category", "seed") if name in rows]
-    due = set(rows[repeats].itertuples(index=False))
     lines = []
     for key, group in rows.groupby(by, sort=False):
-        lacking = due - set(group[repeats].itertuples(index=False))
-        if lacking:  # means over different categories or seeds do not compare
-            print(f"left out: {', '.join(map(str, key))}, runs are missing: {lacking}")
-            continue
         if "seed" in group:
             group = group.groupby("seed").mean(numeric_only=True)
         lines.append([*key, *(spread(group[c], digits) for c, (_, digits) in columns.items())])

@@ -23,7 +23,7 @@ import torch
 from asked import DATA, Trained, ceiling
 from matplotlib.figure import Figure
 from pace import medians, training_step
-from pages import Rows, fill, markdown, seed_table, spread
+from pages import Rows, fill, markdown, seed_table, spread, whole_groups
 
 from mfkit import plot
 from mfkit.devices import autocast
@@ -172,7 +172,7 @@ def pace() -> None:
 
 def page() -> None:
     """Write the tables and the picture of what is in questions.json."""
-    rows = pd.DataFrame(ROWS.read("runs"))
+    rows = whole_groups(pd.DataFrame(ROWS.read("runs")), "variant")
     rows["epoch"] = rows["variant"].map({p["variant"]: p["seconds"] for p in ROWS.read("pace")})
     tables = [
         f"**{category}**\n\n{_table(group, ['variant'], TABLE)}"

@@ -236,8 +236,8 @@ def growth() -> dict:
             flow = MultiFlow(112, edge, edge, graph, blocks=k, hidden=32, kernel_sizes=kernels)
             calls += passes(flow, torch.randn(b, v, 112, edge, edge), "mfkit")
         trained, scored = np.reshape(medians(calls, rounds=3), (-1, 2)).T
-        doubling = np.log(values[-1] / values[-2])
-        exponents = [np.log(each[-1] / each[-2]) / doubling for each in (trained, scored)]
+        grown = np.log(values[-1] / values[-2])
+        exponents = [np.log(each[-1] / each[-2]) / grown for each in (trained, scored)]
         rows.append(
             {
                 "size": name,
