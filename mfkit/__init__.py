@@ -9,10 +9,10 @@ Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V,
 (B, V), sample scores (B,). Likelihoods are in nats, scores in nats per channel.
 
 Read the files in the order of the method: views, messages, coupling, standardize, flow, score; then
-data, store, features, border, masks, foreground, train, evaluation; then presets, job, results,
-run. `metrics` compares scores with labels, `probe` asks a trained flow questions, `plot` draws,
-`explore` is for people, `cluster` hands categories to many machines, `published` and `deploy` are
-for what comes after.
+data, store, features, border, masks, foreground, saved, train, evaluation; then presets, job,
+results, run. `metrics` compares scores with labels, `probe` asks a trained flow questions, `plot`
+draws, `explore` is for people, `cluster` hands categories to many machines, `published` and
+`deploy` are for what comes after.
 """
 
 from importlib import import_module
@@ -35,14 +35,14 @@ _HOME = {
     "evaluate": "evaluation",
     "image_scores": "score",
     "load_backbone": "features",
-    "load_flow": "train",
+    "load_flow": "saved",
     "nll_map": "score",
     "object_mask": "foreground",
     "pixel_map": "score",
     "quiet_background": "score",
     "read_category": "data",
     "sample_scores": "score",
-    "save_flow": "train",
+    "save_flow": "saved",
 }
 __all__ = list(_HOME)
 

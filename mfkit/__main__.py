@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         help="which positions count: none, border, rembg, or a folder of masks; "
         "default: the preset's",
     )
-    part.add_argument("--amp", choices=AMP, help="faster on hardware that has it; default: float32")
+    part.add_argument("--amp", choices=AMP, help="faster on GPUs and with AMX; default: float32")
     part.add_argument(
         "--micro-batch",
         type=_positive,

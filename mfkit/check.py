@@ -58,7 +58,7 @@ class Report:
 
 def check(
     root: str | Path,
-    categories: Sequence[str] | None = None,
+    categories: str | Sequence[str] | None = None,
     views: int | None = None,
     resolution: int | str | None = None,
     jsons: str = "realiad_jsons",
@@ -74,7 +74,7 @@ def check(
 
     Arguments:
         root: the folder that holds `realiad_jsons` and the images, or one of the two itself.
-        categories: their names; None takes all.
+        categories: a name or several; None takes all.
         views: how many cameras there must be; None takes those that most samples have.
         resolution: 256, 512, 1024 or "raw"; None takes the only one there is.
         jsons: the folder of JSON files.
@@ -85,27 +85,34 @@ def check(
     Raises:
         InputError: there is no data or no such category at all.
     """
+    if isinstance(categories, str):
+        categories = [categories]
     names = list(categories) if categories else data.categories(root, jsons)
     places = [find_category(root, name, resolution, jsons) for name in names]
     faults: list[Fault] = []
     lacking: list[str] = []
-    listed: list[tuple[str, str, str, str, int]] = []
+    listed: list[tuple[str, str, str, str, int, bool]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for file, folder in places:
-            before = len(faults)
+            before, labels = len(faults), {}
             rows = read_views(file, folder, faults.append)
             if rows or len(faults) == before:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
-                    data.group_views(file, rows, views, faults.append, missing_views)
+                    read = data.group_views(file, rows, views, faults.append, missing_views)
+                labels = {(s.split, s.name): s.label for s in (*read.train, *read.test)}
                 lacking += [str(warning.message) for warning in told]
             faults += _leaks(file, rows)
-            listed += [(file.stem, row.split, row.sample, row.code, row.camera) for row in rows]
+            for row in rows:
+                defective = labels.get((row.split, f"{file.stem}_{row.sample}"), row.code != "OK")
+                place = (file.stem, row.split, row.sample)
+                listed.append((*place, row.code, row.camera, defective))
             if pixels:
                 bar = tqdm(pool.map(_look, rows), desc=file.stem, total=len(rows), unit="image",
                            leave=False, disable=not progress)  # fmt: skip
                 faults += chain.from_iterable(bar)
-    frame = pd.DataFrame(listed, columns=["category", "split", "sample", "code", "camera"])
+    columns = ["category", "split", "sample", "code", "camera", "defective"]
+    frame = pd.DataFrame(listed, columns=columns)
     samples = _samples(frame)
     notes = lacking + _notes(samples)
     folder = places[0][0].parent
@@ -132,7 +139,7 @@ def _counts(frame: pd.DataFrame) -> pd.DataFrame:
 def _samples(frame: pd.DataFrame) -> pd.DataFrame:
     """Samples and images, and how many of them are defective, per category and split."""
     frame = frame.assign(bad=frame["code"] != "OK")
-    samples = frame.groupby(["category", "split", "sample"])["bad"].any()
+    samples = frame.groupby(["category", "split", "sample"])["defective"].any()
     parts = {
         "samples": samples.groupby(["category", "split"]),
         "images": frame.groupby(["category", "split"])["bad"],

@@ -6,9 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mfkit.files import InputError
 from mfkit.images import read_image, read_mask
-from mfkit.layout import Fault, find_category, json_files, json_folder, raise_fault
+from mfkit.layout import (
+    Fault,
+    allows_missing,
+    find_category,
+    json_files,
+    json_folder,
+    raise_fault,
+)
 from mfkit.rows import View, read_views
 
 __all__ = [
@@ -23,7 +29,8 @@ __all__ = [
 ]
 
 # Which of the cameras C1 ... C5 to mirror so that neighbouring views agree: found by eye by the
-# authors of Multi-Flow. Applied when an image is read, never on disk.
+# authors of Multi-Flow. Applied when an image is read, never on disk, and only to files named as in
+# Real-IAD: your own category may be called "pcb", too.
 FLIPS = {
     "audiojack": "01000",
     "bottle_cap": "00000",
@@ -72,6 +79,7 @@ class Sample:
         masks: V paths of masks, None where no defect shows.
         codes: V codes, "OK" where no defect shows, also in a defective sample.
         flips: V times: mirror this view so that it agrees with its neighbours?
+        cameras: V numbers, rising.
     """
 
     name: str
@@ -83,6 +91,17 @@ class Sample:
     masks: tuple[Path | None, ...]
     codes: tuple[str, ...]
     flips: tuple[bool, ...]
+    cameras: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """What a figure calls it: "sound 0001", "BX 0003"."""
+        return f"{'sound' if self.code == 'OK' else self.code} {self.number}"
+
+    @property
+    def view_names(self) -> tuple[str, ...]:
+        """What a figure calls its views, by their cameras: "C1", "C2" ..."""
+        return tuple(f"C{camera}" for camera in self.cameras)
 
     @property
     def present(self) -> tuple[bool, ...]:
@@ -184,9 +203,7 @@ def group_views(
         found: called with each fault; by default the first one stops.
         missing_views: see `read_category`.
     """
-    if missing_views not in ("error", "allow"):
-        raise InputError(f"missing_views should be 'error' or 'allow', got {missing_views!r}")
-    allowed = missing_views == "allow"
+    allowed = allows_missing(missing_views)
     objects: dict[tuple[str, str], dict[int, View]] = {}
     for view in views:
         seen = objects.setdefault((view.split, view.sample), {})
@@ -266,7 +283,7 @@ def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, View]) -> S
     views = [seen.get(camera) for camera in cameras]
     first = next(iter(seen.values()))
     codes = tuple(view.code if view else "OK" for view in views)
-    flips = FLIPS.get(category, "")
+    flips = "" if first.own else FLIPS.get(category, "")
     return Sample(
         name=f"{category}_{first.sample}",
         category=category,
@@ -277,4 +294,5 @@ def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, View]) -> S
         masks=tuple(view.mask if view else None for view in views),
         codes=codes,
         flips=tuple(flips[camera - 1 : camera] == "1" for camera in cameras),
+        cameras=cameras,
     )

@@ -57,8 +57,17 @@ def evaluate(
         the six metrics of `METRICS`; score maps (N, V, H, W), image scores (N, V) and sample
         scores (N,) by the maximum rule, in nats per channel, NaN for absent views.
 
+    Raises:
+        ValueError: the flow is in training mode, or store, samples and foreground are not of the
+            same N.
+
     Source: rules of the official tool (ADEval 1.1.0); "s_auroc_mean" is the released code's.
     """
+    if flow.training:
+        raise ValueError("'flow' should be in evaluation mode, or noise is added: flow.eval()")
+    for name, rows in (("samples", samples), ("foreground", foreground)):
+        if rows is not None and len(rows) != len(store):
+            raise ValueError(f"{name!r} should be as many as 'store', {len(store)}: {len(rows)}")
     device = next(flow.parameters()).device
     pixels = PixelMetrics()
     maps, used = [], []

@@ -56,8 +56,9 @@ class MultiFlow(nn.Module):
         standardize: features go through `Standardize` first; training fits it to its features.
 
     Raises:
-        ValueError: fewer than two channels, an unknown noise or message, a clamp that is not
-            positive, an even kernel size, or a number of them that is not `blocks`.
+        ValueError: fewer than two channels, no block, no hidden channel, an unknown noise or
+            message, a clamp that is not positive, an even kernel size, or a number of them that is
+            not `blocks`.
 
     Source: arXiv 2504.03306 and the defaults of its released code.
 
@@ -87,11 +88,14 @@ class MultiFlow(nn.Module):
         standardize: bool = False,
     ):
         super().__init__()
+        for name, size in (("blocks", blocks), ("hidden", hidden)):
+            if size < 1:
+                raise ValueError(f"'{name}' should be at least 1, got {size}")
         if kernel_sizes is None:
             kernel_sizes = [3] * (blocks - 1) + [5]
-        if len(kernel_sizes) != blocks or blocks < 1:
+        if len(kernel_sizes) != blocks:
             raise ValueError(
-                f"'kernel_sizes' should hold one size for each of {blocks} blocks (at least one), "
+                f"'kernel_sizes' should hold one size for each of {blocks} blocks, "
                 f"got {list(kernel_sizes)}"
             )
         if channels < 2:
@@ -167,6 +171,7 @@ class MultiFlow(nn.Module):
         Returns:
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
+        self._check(x)
         noise, heard = self._noise(x, noise), self._heard(x, present, muted)
         x = _shown(x + noise.unsqueeze(1), present)
         for z, log_det in self._steps(x, noise, heard):  # noqa: B007
@@ -190,6 +195,7 @@ class MultiFlow(nn.Module):
         Returns:
             x (B, V, C, H, W); 0 in absent views.
         """
+        self._check(z)
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
         heard = self._heard(z, present, muted)
         for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
@@ -244,6 +250,7 @@ class MultiFlow(nn.Module):
         Returns:
             K tensors (B, V, C, H, W).
         """
+        self._check(x)
         heard = self._heard(x, present, muted)
         steps = self._steps(_shown(x, present), self._zeros(x), heard)
         couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
@@ -256,11 +263,6 @@ class MultiFlow(nn.Module):
 
         FrEIA's own loop hands every module one condition and keeps the steps to itself.
         """
-        if x.shape[1:] != self.shape:
-            raise ValueError(
-                f"'x' should be (B, V, C, H, W) = (B, {', '.join(map(str, self.shape))}), "
-                f"got {tuple(x.shape)}"
-            )
         for module in self.inn:
             if not isinstance(module, MapModule):
                 raise TypeError(
@@ -303,6 +305,13 @@ class MultiFlow(nn.Module):
                 f"got {tuple(present.shape)} of {present.dtype}"
             )
         return heard.to(present.device) & present.unsqueeze(1)
+
+    def _check(self, x: Tensor) -> None:
+        if x.shape[1:] != self.shape:
+            raise ValueError(
+                f"'x' should be (B, V, C, H, W) = (B, {', '.join(map(str, self.shape))}), "
+                f"got {tuple(x.shape)}"
+            )
 
     def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if noise is None:

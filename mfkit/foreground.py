@@ -50,8 +50,8 @@ def to_positions(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 class ForegroundStore(RowStore):
     """Which positions show the object, (N, V, H, W) of bool in one file: see `RowStore`.
 
-    No image is without foreground. A missing view, and an image in which no object was found, count
-    as foreground throughout: to look at everything is safer than to look away.
+    Where no object was found, or no image is, the file holds no foreground, but all positions are
+    read as such: to look at everything is safer than to look away.
 
     Arguments:
         path: the file of masks, written by `build`.
@@ -65,7 +65,8 @@ class ForegroundStore(RowStore):
 
     def read(self, indices: Sequence[int] | Tensor) -> Tensor:
         """Masks of B samples: (B, V, H, W) of bool."""
-        return torch.from_numpy(self.rows(indices))
+        shown = torch.from_numpy(self.rows(indices))
+        return shown | ~shown.any(-1).any(-1)[..., None, None]
 
     @classmethod
     def build(
@@ -87,20 +88,15 @@ class ForegroundStore(RowStore):
             label: of the progress bar.
 
         Raises:
-            InputError: an image or a mask cannot be read.
+            InputError: an image or a mask cannot be read, or no image shows an object.
         """
-        blank: list[Path] = []
+        path = Path(path)
 
         def positions(sample: Sample) -> np.ndarray:
-            rows = np.ones((len(sample.images), height, width), dtype=bool)
+            rows = np.zeros((len(sample.images), height, width), dtype=bool)
             for view, image in enumerate(sample.images):
-                if image is None:
-                    continue
-                found = to_positions(masks(sample, view), height, width)
-                if found.any():
-                    rows[view] = found
-                else:
-                    blank.append(image)
+                if image is not None:
+                    rows[view] = to_positions(masks(sample, view), height, width)
             return rows
 
         def make(done: int) -> Iterator[np.ndarray]:
@@ -110,6 +106,12 @@ class ForegroundStore(RowStore):
 
         shape = (len(samples), len(samples[0].images), height, width)
         store = cls.fill(path, shape, masks.fingerprint(samples), make, label)
+        blank = [
+            image
+            for index, sample in enumerate(samples)
+            for image, found in zip(sample.images, store.rows(index).any((1, 2)), strict=True)
+            if image is not None and not found
+        ]
         if len(blank) == sum(sample.present.count(True) for sample in samples):
             path.unlink()
             raise InputError(

@@ -22,7 +22,8 @@ from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore
 from mfkit.masks import Masks, load_masks
 from mfkit.presets import Preset, new_flow
-from mfkit.train import save_flow, train
+from mfkit.saved import save_flow
+from mfkit.train import train
 
 __all__ = ["Job", "backbone_on"]
 

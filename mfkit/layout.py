@@ -18,6 +18,7 @@ from mfkit.files import InputError
 
 __all__ = [
     "Fault",
+    "allows_missing",
     "find_category",
     "image_folder",
     "json_files",
@@ -43,6 +44,17 @@ class Fault(InputError):
 def raise_fault(fault: Fault) -> None:
     """Stop at the first fault."""
     raise fault
+
+
+def allows_missing(missing_views: str) -> bool:
+    """Whether samples may lack views: "allow" or "error".
+
+    Raises:
+        InputError: another word.
+    """
+    if missing_views not in ("error", "allow"):
+        raise InputError(f"missing_views should be 'error' or 'allow', got {missing_views!r}")
+    return missing_views == "allow"
 
 
 def json_files(folder: Path) -> list[Path]:

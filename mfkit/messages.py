@@ -145,7 +145,7 @@ class CrossViewNet(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, kernel_size: int, parts: int = 1) -> nn.Conv2d:
-    """A k x k convolution that starts as the sum of `parts` separate default ones would."""
+    """A k x k convolution whose weights start as those of `parts` separate default ones would."""
     convolution = nn.Conv2d(
         inputs, outputs, kernel_size, padding=kernel_size // 2, padding_mode="replicate"
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfkit.files import whole_file
-from mfkit.layout import Fault, image_folder
+from mfkit.layout import Fault, allows_missing, image_folder
 from mfkit.rows import SAMPLE
 
 __all__ = ["write_index"]
@@ -33,11 +33,13 @@ def write_index(
 
     The folders decide the split; nothing is drawn at random. Every sample has one image per
     camera. A view with a mask shows the defect; a view without one is labelled normal, also under
-    `test/scratch`, so each defective sample needs at least one mask.
+    `test/scratch`, so each defective sample needs at least one mask, unless it lacks views.
 
     The rows name their sample and camera with two keys that Real-IAD does not have, `sample` and
-    `camera` (1 ... V), because the files need not be named after its pattern. If your folders
-    look different, write the same JSON yourself: the keys `sample` and `camera` are all it takes.
+    `camera` (1 ... V), because the files need not be named after its pattern. A third, `filed`, is
+    the code of the whole sample, which stays defective if the view that shows the defect is
+    missing. If your folders look different, write the same JSON yourself: the keys `sample` and
+    `camera` are all it takes.
 
     Arguments:
         root: the folder that holds the category's folder.
@@ -46,8 +48,8 @@ def write_index(
             says which camera is which view of a `ViewGraph`. None sorts the names found.
         normal: the name of the folders of sound samples.
         mask: what follows the camera in a mask's name.
-        missing_views: "allow" passes over images that are not there; the same words are needed
-            when the data are read.
+        missing_views: "allow" passes over images that are not there, and over their masks; the
+            same words are needed when the data are read.
 
     Raises:
         InputError: the tree is not as above; the message names the folder and the mend.
@@ -63,7 +65,7 @@ def write_index(
         >>> json.loads(write_index(root, "gears").read_text())["train"][1]["camera"]
         2
     """
-    root = Path(root)
+    root, lenient = Path(root), allows_missing(missing_views)
     base = (image_folder(root) if root.is_dir() else root) / category
     samples = _read_tree(base, mask)
     if not any(sample.split == "train" and sample.code == normal for sample in samples):
@@ -76,7 +78,7 @@ def write_index(
         cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
     rows: dict[str, list[dict]] = {"train": [], "test": []}
     for sample in samples:
-        _check(sample, list(cameras), normal, mask, missing_views == "allow")
+        _check(sample, list(cameras), normal, mask, lenient)
         for number, camera in enumerate(cameras, 1):
             if camera not in sample.images:
                 continue
@@ -89,6 +91,7 @@ def write_index(
                     "mask_path": shown.relative_to(base).as_posix() if shown else None,
                     "sample": f"{sample.split}_{sample.code}_{sample.folder.name}",
                     "camera": number,
+                    "filed": sample.code,
                 }
             )
     meta = {"prefix": f"{category}/", "normal_class": normal, "cameras": list(cameras)}
@@ -149,7 +152,7 @@ def _check(sample: _Found, cameras: list[str], normal: str, mask: str, lenient: 
         kind, text = "label", "a mask in a sound sample; move the folder to test/<code>"
     elif sample.code != normal and sample.split == "train":
         kind, text = "label", f"a defective sample; move the folder to test/{sample.code}"
-    elif sample.code != normal and not sample.masks:
+    elif sample.code != normal and not sample.masks and not missing:
         kind, text = "label", "a defective sample without a mask; add one for each view that shows "
         text += f"the defect, such as {cameras[0]}{mask}.png"
     elif not SAMPLE.fullmatch(sample.code + sample.folder.name):

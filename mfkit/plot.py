@@ -34,12 +34,15 @@ THUMBNAIL = 256  # px
 def save(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
     """Write a figure as PNG, whole or not at all."""
     with whole_file(path) as draft:
-        figure.savefig(draft, dpi=dpi, bbox_inches="tight", facecolor="white")
+        figure.savefig(draft, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
     return Path(path)
 
 
 def view_graph(
-    graph: ViewGraph, ax: Axes | None = None, muted: Collection[tuple[int, int]] = ()
+    graph: ViewGraph,
+    ax: Axes | None = None,
+    muted: Collection[tuple[int, int]] = (),
+    names: Sequence[str] | None = None,
 ) -> Axes:
     """Draw the cameras around the object, and an arrow for every message.
 
@@ -51,6 +54,7 @@ def view_graph(
         graph: which view hears which.
         ax: where to draw; None makes a figure of its own.
         muted: edges (sender, receiver) that are silent: dotted.
+        names: of the V views; None: C1, C2 ...
 
     Returns:
         the axes.
@@ -85,8 +89,9 @@ def view_graph(
     ax.add_patch(Circle((0, 0), 0.6, color=PALETTE["quiet"], alpha=0.2, linewidth=0, zorder=0))
     colours = [PALETTE["sound" if view else "ink"] for view in range(graph.views)]
     ax.scatter(*zip(*places, strict=True), s=620, color=colours, zorder=2)
-    for view, place in enumerate(places):
-        ax.text(*place, f"C{view + 1}", color="white", ha="center", va="center", zorder=3)
+    names = names or [f"C{view + 1}" for view in range(graph.views)]
+    for name, place in zip(names, places, strict=True):
+        ax.text(*place, name, color="white", ha="center", va="center", zorder=3)
     said = ["sums"] * (graph.weight == "sum") + ["relabelled in every network"] * graph.shuffle
     ax.text(0, -1.35, ", ".join(said), color=PALETTE["ink"], ha="center", va="top")
     ax.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
@@ -109,9 +114,9 @@ def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
     grid = figure.subplots(len(samples), views, squeeze=False)
     for row, sample in zip(grid, samples, strict=True):
         _pictures(row, sample)
-        row[0].set_ylabel(_title(sample), fontsize=8)
-    for view, ax in enumerate(grid[0]):
-        ax.set_title(f"C{view + 1}", fontsize=9)
+        row[0].set_ylabel(sample.title, fontsize=8)
+    for name, ax in zip(samples[0].view_names, grid[0], strict=True):
+        ax.set_title(name, fontsize=9)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -165,7 +170,7 @@ def overview(
                     "absent" if np.isnan(score) else f"{score:.2f}", fontsize=8, labelpad=2
                 )
                 _bare(ax)
-            pictures[0].set_ylabel(_title(sample), fontsize=8)
+            pictures[0].set_ylabel(sample.title, fontsize=8)
             maps[0].set_ylabel(f"sample\n{scores[index]:.2f}", fontsize=8)
     bar = figure.colorbar(
         ScalarMappable(norm, HEAT), cax=legend.subplots(), extend="both", extendfrac=0.02
@@ -197,10 +202,6 @@ def _bare(ax: Axes) -> None:
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)
-
-
-def _title(sample: Sample) -> str:
-    return f"{'sound' if sample.code == 'OK' else sample.code} {sample.number}"
 
 
 def who_helps(worth: np.ndarray, ax: Axes | None = None, limit: float | None = None) -> Axes:

@@ -105,8 +105,9 @@ def choose_preset(
     for option, value, known in choices:
         if value is not None and value not in known:
             raise InputError(f"--{option} should be one of {', '.join(known)}, got {value!r}")
-    if foreground is not None and Path(foreground).is_dir():
-        foreground = str(Path(foreground).resolve())
+    folder = foreground not in (None, "none", "border", "rembg") and Path(foreground)
+    if folder and folder.is_dir():
+        foreground = str(folder.resolve())
     training = {
         "epochs": epochs,
         "view_dropout": view_dropout,

@@ -22,19 +22,22 @@ __all__ = ["add_result", "export", "finished", "open_results", "read_results", "
 MEAN = "mean"  # the row under all categories
 
 
-def open_results(out: Path, config: dict) -> dict:
+def open_results(out: Path, config: dict, categories: Sequence[str] | None = None) -> dict:
     """What an earlier run left in `out`, or the beginning of new results.
 
     Arguments:
         out: the folder of a run.
-        config: the settings of this run; only epochs may differ from those of an earlier one, and
-            these only if the learning rate is constant.
+        config: the settings of this run; only epochs may differ from those of an earlier one: more
+            of them continue it, if the learning rate is constant.
+        categories: those that this run trains, to make sure that it does not cost others their
+            results; None: this has been looked at.
 
     Returns:
-        what results.json holds.
+        what results.json holds that remains.
 
     Raises:
-        InputError: an earlier run in `out` had other settings.
+        InputError: an earlier run in `out` had other settings, or finished categories would not
+            remain, though they are not to be trained again.
     """
     path = out / "results.json"
     if path.exists():
@@ -48,6 +51,14 @@ def open_results(out: Path, config: dict) -> dict:
         if asked["training"]["schedule"] == "constant":
             earlier["training"]["epochs"] = asked["training"]["epochs"]
         if earlier == asked:  # the checkpoints go on from where they are
+            before, now = (each["training"]["epochs"] for each in (results["config"], asked))
+            finished = results["categories"]
+            if categories is not None and (now < before or not set(finished) <= set(categories)):
+                raise InputError(
+                    f"{path} holds categories trained for {before} epochs already, {now} are asked "
+                    f"for: ask for more, for all of them ({', '.join(finished)}), or choose "
+                    "another --out"
+                )
             return {**results, "categories": {}, "config": asked}
         flat = [{**each, **each["training"], "training": None} for each in (earlier, asked)]
         changed = [key for key in flat[0] | flat[1] if flat[0].get(key) != flat[1].get(key)]

@@ -32,7 +32,9 @@ class View:
         split: "train" or "test".
         sample: what the views of one object share, such as "0001_NG_BX".
         number: the sample's number under its code, such as "0001".
-        filed: the code in the file name, such as "BX"; None if the row names its own sample.
+        own: does the row name its sample itself? Else the file's name does, as in Real-IAD.
+        filed: the code under which the whole sample is filed, such as "BX": that of the file name,
+            or the row's own `filed`; None if it has none.
         camera: the camera's number.
         code: `anomaly_class`: "OK" where no defect shows.
         image: None if the row's path may not be used.
@@ -43,6 +45,7 @@ class View:
     split: str
     sample: str
     number: str
+    own: bool
     filed: str | None
     camera: int
     code: str
@@ -167,12 +170,16 @@ def _view(
         mend = "set mask_path to null, or give the code of the defect"
         faults.append(("label", f"{name} is labelled 'OK' but has the mask {mask}; {mend}"))
     own = "sample" in row
+    filed = row.get("filed") if own else parts["code"]
+    if filed is not None and not isinstance(filed, str):
+        return None, [("JSON key", f"key 'filed' is no text: {filed!r}; give the sample's code")]
     view = View(
         row=where,
         split=split,
         sample=sample,
         number=sample if own else parts["number"],
-        filed=None if own else parts["code"],
+        own=own,
+        filed="OK" if own and filed == normal else filed,
         camera=camera,
         code=code,
         image=image,

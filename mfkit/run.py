@@ -22,7 +22,7 @@ __all__ = ["GRAPHS", "PRESETS", "Preset", "run"]
 def run(
     data: str | Path,
     out: str | Path,
-    category: Sequence[str] | None = None,
+    category: str | Sequence[str] | None = None,
     preset: str = "workshop",
     *,
     device: str = "auto",
@@ -40,7 +40,7 @@ def run(
     Arguments:
         data: the root of a data set in Real-IAD's layout.
         out: folder of the results.
-        category: names; None takes all categories.
+        category: a name or several; None takes all categories.
         preset: a name of `mfkit.presets.PRESETS`.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random.
@@ -61,7 +61,7 @@ def run(
     settings = choose_preset(preset, **changes)
     data, out = Path(data).resolve(), Path(out)  # what workers get is absolute
     features = Path(features or out / "features").resolve()
-    names = list(category) if category else categories(data)
+    names = [category] if isinstance(category, str) else list(category or categories(data))
     for name in names:
         find_category(data, name)  # a misspelt name stops before the work starts
     place = device if cluster else str(choose_device(device))
@@ -72,7 +72,7 @@ def run(
         "missing_views": missing_views,
         **asdict(settings),
     }
-    results = open_results(out, config)
+    results = open_results(out, config, names)
     for name in set(names) & set(results["categories"]):
         print(f"{name}: done before, see {out / name}")
     read, troubles = _read(data, names, missing_views)

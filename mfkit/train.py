@@ -18,9 +18,10 @@ from mfkit.features import FeatureStore, present_views
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore
+from mfkit.saved import save_state
 from mfkit.score import nll_map
 
-__all__ = ["Diverged", "Training", "load_flow", "save_flow", "train"]
+__all__ = ["Diverged", "Training", "train"]
 
 
 class Diverged(ArithmeticError):
@@ -36,17 +37,18 @@ class Training:
         batch: samples (of V images) a step; the last incomplete batch of an epoch is dropped.
         learning_rate, weight_decay, betas: of AdamW.
         schedule: "constant", or "one_cycle": the rate rises to `learning_rate` over the first fifth
-            of all steps, then falls to almost 0 along a cosine.
+            of all steps, then falls to almost 0 along a cosine; in up to 5 steps it only falls.
         clip_norm: bound of the gradient's norm; None leaves gradients alone.
         view_dropout: probability with which each view of a sample is taken for absent in a step, so
             that the flow learns to do without it; one view always stays.
         amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
-            on hardware that has it. Scales, log-determinants and sums stay float32. None: all do.
+            on GPUs and on processors with AMX, slower on others. Scales, log-determinants and sums
+            stay float32. None: all do.
         micro_batch: samples whose gradient is computed together; the gradients of a batch add up to
             the same, and memory holds one micro-batch. None: the whole batch.
 
     Raises:
-        ValueError: one of these is impossible.
+        InputError: one of these is impossible.
     """
 
     epochs: int = 40
@@ -73,7 +75,7 @@ class Training:
         }
         for name, (holds, rule) in rules.items():
             if not holds:
-                raise ValueError(f"'{name}' should be {rule}, got {getattr(self, name)!r}")
+                raise InputError(f"'{name}' should be {rule}, got {getattr(self, name)!r}")
 
 
 def train(
@@ -127,6 +129,7 @@ def train(
         lr=training.learning_rate,
         betas=training.betas,
         weight_decay=training.weight_decay,
+        fused=True,  # one pass over the weights instead of several
     )
     batches = max(1, len(store) // training.batch)
     schedule = _schedule(optimizer, training, training.epochs * batches)
@@ -165,7 +168,7 @@ def train(
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
             }
-            _save(state, checkpoint)
+            save_state(state, checkpoint)
             with whole_file(folder / "history.csv") as draft:
                 pd.DataFrame(history).to_csv(draft, index=False)
     flow.eval()
@@ -220,8 +223,9 @@ def _schedule(
     """How the learning rate changes from step to step."""
     if training.schedule == "constant":
         return lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    rise = 0.2 if steps > 5 else 0.0  # of 5 steps PyTorch's rise has length 0, and it divides by it
     return lr_scheduler.OneCycleLR(
-        optimizer, training.learning_rate, steps, pct_start=0.2, cycle_momentum=False
+        optimizer, training.learning_rate, steps, pct_start=rise, cycle_momentum=False
     )
 
 
@@ -261,37 +265,3 @@ def _restore(
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
     return state["history"]
-
-
-def save_flow(flow: MultiFlow, path: str | Path) -> None:
-    """Write weights and configuration to one file."""
-    _save({"config": flow.config, "state": flow.state_dict()}, path)
-
-
-def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow:
-    """Read a flow that `save_flow` wrote; it is in evaluation mode.
-
-    Raises:
-        InputError: no such file, or not a file of `save_flow`.
-    """
-    try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        flow = MultiFlow.from_config(saved["config"])
-        flow.load_state_dict(saved["state"])
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None
-    except Exception as error:  # torch.load raises almost anything for a file that is not its own
-        raise InputError(f"{path} is not a model written by mfkit: {error}") from error
-    return flow.to(device).eval()
-
-
-def _save(state: dict, path: str | Path) -> None:
-    """Write a file of tensors, without a copy of it in memory."""
-    with whole_file(path) as draft, open(draft, "wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:
-            reason = error.__context__
-            if isinstance(reason, OSError):  # PyTorch's writer hides it: the disk is full
-                raise reason from None
-            raise

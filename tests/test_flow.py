@@ -493,6 +493,8 @@ def test_negative_control_a_wrong_map_with_the_right_sum_is_found():
         ({"kernel_sizes": [-1, 3]}, "'kernel_size' should be odd and positive, got -1"),
         ({"clamp": 0}, "'clamp' should be positive, got 0"),
         ({"channels": 1}, "'channels' should be at least 2"),
+        ({"blocks": 0, "kernel_sizes": None}, "'blocks' should be at least 1, got 0"),
+        ({"hidden": 0}, "'hidden' should be at least 1, got 0"),
     ],
 )
 def test_bad_arguments_are_named(options, message):
@@ -507,6 +509,9 @@ def test_bad_shapes_are_named():
         ValueError, match=r"'x' should be .*\(B, 3, 3, 2, 2\), got \(1, 2, 3, 2, 2\)"
     ):
         flow(x[:, :2])
+    for call in (flow.train(), flow.inverse, flow.trace, flow.log_prob):
+        with pytest.raises(ValueError, match=r"'x' should be .*, got \(3, 3, 2, 2\)"):
+            call(x[0])
     with pytest.raises(ValueError, match=r"'noise' should be \(1, 1, 2, 2\)"):
         flow(x, torch.zeros(2, 1, 2, 2))
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from mfkit.files import InputError
 from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore, load_masks, to_positions
 from mfkit.masks import FileMasks
-from mfkit.presets import PRESETS
+from mfkit.presets import PRESETS, choose_preset
 from mfkit.run import run
 from mfkit.score import image_scores, nll_map, quiet_background
 from mfkit.train import Training, train
@@ -121,6 +122,26 @@ def test_an_image_without_object_counts_as_a_whole_and_is_named(samples, tmp_pat
         store = ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
     assert store.read([2])[0, 3].all()
     assert not store.read([2])[0, 2].all()
+    with pytest.warns(UserWarning, match="no object found in 1 images"):  # said every time
+        ForegroundStore.build(str(tmp_path / "m.bool"), samples, masks, 4, 4)
+
+
+def test_no_object_anywhere_is_noticed_after_an_interruption(samples, tmp_path, monkeypatch):
+    monkeypatch.setattr("mfkit.foreground.TOGETHER", 1)
+    masks, made = mirror(samples, tmp_path / "masks", value=0), []
+
+    def interrupted(self, sample, view):
+        made.append(view)
+        if len(made) > 12:
+            raise KeyboardInterrupt
+        return np.zeros((4, 4), bool)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FileMasks, "__call__", interrupted)
+        ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
+    assert (tmp_path / "m.bool").stat().st_size > 0
+    with pytest.raises(InputError, match="no object found in any image"):
+        ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
 
 
 def mirror(samples, folder, value=255):
@@ -269,6 +290,11 @@ def test_evaluation_leaves_the_background_out(samples, backbone, tmp_path):
     shown = ForegroundStore.build(tmp_path / "t.bool", category.test, masks, 4, 4)
     flow = MultiFlow(*features.shape[2:], blocks=1, hidden=4).eval()
     _, nll, images, _ = evaluate(flow, features, category.test, foreground=shown)
+    with pytest.raises(ValueError, match="'samples' should be as many as 'store'"):
+        evaluate(flow, features, category.test[1:])
+    with pytest.raises(ValueError, match="'flow' should be in evaluation mode"):
+        evaluate(flow.train(), features, category.test)
+    flow.eval()
     everything = range(len(features))
     with torch.no_grad():
         expected = nll_map(*flow(features.read(everything)))
@@ -307,6 +333,14 @@ def test_a_run_with_foreground_and_bfloat16(tmp_path, capsys):
 def test_the_presets_say_what_counts():
     assert PRESETS["workshop"].foreground == "none"
     assert PRESETS["paper"].foreground == "border"
+
+
+def test_a_folder_of_masks_becomes_absolute_and_a_keyword_stays_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("border", "mine"):
+        Path(name).mkdir()
+    assert choose_preset("workshop", foreground="mine").foreground == str(tmp_path / "mine")
+    assert choose_preset("workshop", foreground="border").foreground == "border"
 
 
 def test_bfloat16_leaves_scales_and_sums_in_float32():

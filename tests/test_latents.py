@@ -11,9 +11,10 @@ from mfkit.data import read_image
 from mfkit.explore.answers import BINS, LEVELS
 from mfkit.explore.latents import Latents, Question
 from mfkit.explore.patches import PIXELS, Patches
+from mfkit.features import present_views
 from mfkit.probe import mute
+from mfkit.saved import save_flow
 from mfkit.score import image_scores, nll_map, quiet_background, sample_scores
-from mfkit.train import save_flow
 from mfkit.views import ViewGraph
 
 WHEEL = small_flow(ViewGraph.wheel())
@@ -130,6 +131,16 @@ def test_missing_views(category):
     assert borrowed.present.all() and np.isfinite(borrowed.images).all()
     lent = latents.ask(replace(question, sample=0, swapped=((2, 1),)))
     assert not lent.present[2]
+    there = latents.back(Question("flow 0", 0), towards=1, fraction=1.0).x
+    others = [0, 1, 3, 4]
+    assert there[2].abs().max() > 0.1, "a view that the other sample lacks goes nowhere"
+    assert latents.back(question, towards=1, fraction=1.0).error < 1e-4
+    with ANY:
+        z, _ = WHEEL(x[[0]])
+        end, _ = WHEEL(x[[1]].nan_to_num(), present=present_views(x[[1]]))
+        mixed = z.clone()
+        mixed[:, others] = end[:, others]
+        assert torch.allclose(there, WHEEL.inverse(mixed)[0], atol=1e-4)
 
 
 @ANY

@@ -16,8 +16,9 @@ from mfkit.metrics import PixelMetrics, auroc
 from mfkit.presets import choose_preset
 from mfkit.results import export
 from mfkit.run import run
+from mfkit.saved import load_flow
 from mfkit.score import nll_map, pixel_map, sample_scores
-from mfkit.train import Training, _batches, load_flow, train
+from mfkit.train import Training, _batches, train
 
 GONE = {("train", 0, 4), ("train", 1, 4), ("test", 0, 0), ("test", 2, 0), ("test", 2, 3)}
 

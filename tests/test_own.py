@@ -151,6 +151,32 @@ def test_a_missing_camera(tmp_path):
     ]
 
 
+def test_a_sample_stays_defective_without_the_view_that_shows_the_defect(tmp_path):
+    base = gears(tmp_path)
+    (base / "test" / "scratch" / "1" / "left.jpg").unlink()
+    for name in ("left.jpg", "left_mask.png"):
+        (base / "test" / "scratch" / "2" / name).unlink()
+    write_index(tmp_path, "gears", ["top", "front", "left"], missing_views="allow")
+    with pytest.warns(UserWarning, match="2 of 6 samples lack views"):
+        category = read_category(tmp_path, "gears", missing_views="allow")
+    assert [(s.code, s.label) for s in category.test] == [
+        ("OK", False),
+        ("scratch", True),
+        ("scratch", True),
+    ]
+    report = check(tmp_path, "gears", missing_views="allow", progress=False)
+    assert report.ok and report.samples.loc[("gears", "test"), "defective samples"] == 2
+    assert not any("alike" in note for note in report.notes)
+    with pytest.raises(InputError, match="missing_views should be 'error' or 'allow', got 'alow'"):
+        write_index(tmp_path, "gears", missing_views="alow")
+
+
+def test_a_category_that_is_called_like_one_of_real_iad_is_not_mirrored(tmp_path):
+    gears(tmp_path).rename(tmp_path / "pcb")
+    write_index(tmp_path, "pcb")
+    assert read_category(tmp_path, "pcb").train[0].flips == (False,) * 3
+
+
 def test_an_unknown_camera(tmp_path):
     base = gears(tmp_path)
     refused(tmp_path, base / "train" / "OK" / "1", "front is no camera", cameras=["top", "left"])

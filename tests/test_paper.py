@@ -12,7 +12,7 @@ from mfkit.job import backbone_on
 from mfkit.needs import estimate
 from mfkit.presets import choose_preset
 from mfkit.run import Job, run
-from mfkit.train import load_flow
+from mfkit.saved import load_flow
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Figures show what they are given, on one scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -54,6 +56,14 @@ def test_a_contact_sheet_shows_every_view_and_outlines_defects(samples):
     assert outlined == [label for sample in samples for label in sample.labels]
 
 
+def test_views_are_called_by_their_cameras(samples):
+    only = replace(samples[0], cameras=(2, 3, 4, 5, 7))
+    titles = [ax.get_title() for ax in plot.contact_sheet([only]).axes]
+    assert titles == ["C2", "C3", "C4", "C5", "C7"]
+    ax = plot.view_graph(ViewGraph.wheel(), names=only.view_names)
+    assert [text.get_text() for text in ax.texts][:5] == titles
+
+
 @pytest.mark.parametrize(
     ("graph", "arrows"),
     [
@@ -94,4 +104,5 @@ def test_a_figure_is_saved_whole(tmp_path):
     figure.subplots().plot([0, 1])
     path = plot.save(figure, tmp_path / "new" / "a.png", dpi=50)
     assert Image.open(path).width > 50
+    assert Image.open(plot.save(figure, tmp_path / "a")).format == "PNG"
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]

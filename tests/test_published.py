@@ -22,7 +22,7 @@ from mfkit.foreground import ForegroundStore
 from mfkit.published import PUBLISHED, against_published, render
 from mfkit.results import add_result, read_results
 from mfkit.run import run
-from mfkit.train import load_flow
+from mfkit.saved import load_flow
 from mfkit.views import ViewGraph
 
 

@@ -22,7 +22,7 @@ from mfkit.messages import MESSAGES
 from mfkit.presets import GRAPHS
 from mfkit.results import read_results, table
 from mfkit.run import run
-from mfkit.train import load_flow
+from mfkit.saved import load_flow
 from mfkit.views import ViewGraph
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")
@@ -109,6 +109,20 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
     assert whole["mean"] == results["mean"]
     with pytest.raises(InputError, match="trained for 4 epochs already, 3 are asked for"):
         run(tmp_path / "data", tmp_path / "out", epochs=3)
+
+
+def test_more_epochs_cost_no_other_category_its_results(tmp_path):
+    for name in ("audiojack", "gears"):
+        tree(tmp_path / "data", category=name)
+    run(tmp_path / "data", tmp_path / "out", ["audiojack", "gears"])
+    before = (tmp_path / "out" / "results.json").read_text()
+    with pytest.raises(
+        InputError, match=r"2 epochs already, 4 .* all of them \(audiojack, gears\)"
+    ):
+        run(tmp_path / "data", tmp_path / "out", "gears", epochs=4)
+    assert (tmp_path / "out" / "results.json").read_text() == before
+    results = run(tmp_path / "data", tmp_path / "out", epochs=4)
+    assert list(results["categories"]) == ["audiojack", "gears"]
 
 
 def test_the_same_seed_gives_the_same_results(tmp_path):

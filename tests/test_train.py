@@ -16,7 +16,8 @@ import torch
 from mfkit.features import FeatureStore
 from mfkit.files import InputError
 from mfkit.flow import MultiFlow
-from mfkit.train import Diverged, Training, load_flow, save_flow, train
+from mfkit.saved import load_flow, save_flow
+from mfkit.train import Diverged, Training, train
 from mfkit.views import ViewGraph
 
 SHAPE = (12, 3, 6, 4, 4)
@@ -183,6 +184,10 @@ def test_one_cycle_rises_and_falls_and_has_a_fixed_length(store, tmp_path, monke
     assert rates[-1] < 1e-3 * TRAINING.learning_rate
     with pytest.raises(InputError, match="trained with another epochs"):
         train(new_flow(), store, replace(cycle, epochs=6), tmp_path / "a")
+    for steps in range(1, 8):
+        rates.clear()
+        train(new_flow(), store, replace(cycle, epochs=steps, batch=50), tmp_path / str(steps))
+        assert len(rates) == steps and max(rates) <= TRAINING.learning_rate
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from mfkit.explore.controls import Pad, Several, encoded
 from mfkit.explore.latents import Latents
-from mfkit.explore.scene import PANELS, Scene, presets, title
+from mfkit.explore.scene import PANELS, Scene, presets
 from mfkit.plot import PALETTE, save
 
 __all__ = ["LatentExplorer"]
@@ -179,7 +179,7 @@ class LatentExplorer(widgets.VBox):
             score = scene.answer.images[view]
             label = source.codes[view] if source.labels[view] else "sound"
             shown = "absent" if math.isnan(score) else f"{label} {score:.2f}"
-            caption.value = f"C{view + 1}: {shown}"
+            caption.value = f"{self.latents.names[view]}: {shown}"
         if "position" in PAGES[scene.state["panel"]]:
             pad = self.controls["position"]
             pad.picture.value = encoded(scene.overlay(scene.answer, scene.view, marked=True))
@@ -244,8 +244,8 @@ class LatentExplorer(widgets.VBox):
 def _controls(latents: Latents) -> dict[str, widgets.Widget]:
     """A control for every entry of the state."""
     views, _, height, width = latents.shape
-    names = [f"C{view + 1}" for view in range(views)]
-    samples = [(title(sample), index) for index, sample in enumerate(latents.samples)]
+    names = latents.names
+    samples = [(sample.title, index) for index, sample in enumerate(latents.samples)]
     models = list(latents.flows)
     low, high = (round(limit, 2) for limit in latents.limits["scores"])
     sound = latents.scores[latents.last][~latents.labels]
@@ -277,7 +277,7 @@ def _controls(latents: Latents) -> dict[str, widgets.Widget]:
         ),
         "muted": Several(
             {
-                (j, i): widgets.ToggleButton(description=f"C{j + 1} → C{i + 1}", layout=small)
+                (j, i): widgets.ToggleButton(description=f"{names[j]} → {names[i]}", layout=small)
                 for j, i in latents.edges
             },
             **wrap,

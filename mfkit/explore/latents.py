@@ -20,8 +20,8 @@ from mfkit.explore.patches import PIXELS, Patches, read_features
 from mfkit.features import FeatureStore, present_views
 from mfkit.flow import MultiFlow
 from mfkit.foreground import ForegroundStore
+from mfkit.saved import load_flow
 from mfkit.score import nll_map
-from mfkit.train import load_flow
 
 __all__ = ["GREY", "Latents", "Question", "Return"]
 
@@ -103,6 +103,7 @@ class Latents:
                 f"{len(features)}"
             )
         self.shape = next(iter(shapes))
+        self.names = samples[0].view_names
         self.features, self.samples, self.foreground = features, list(samples), foreground
         self.labels = np.array([sample.label for sample in samples])
         self.patches = None if train is None else Patches(*train)
@@ -161,7 +162,8 @@ class Latents:
 
         Arguments:
             question: whose latents z.
-            towards: index of another sample with latents z'; None: stay at z.
+            towards: index of another sample with latents z'; None: stay at z. Views that the other
+                one lacks stay at z, too.
             fraction: 0 .. 1, how far to go on the straight line from z to z'.
             temperature: what the latents are multiplied with in the end.
             seed: draw z from N(0, 1) instead; None: do not.
@@ -175,8 +177,11 @@ class Latents:
             else:
                 z, _ = flow(x, **how)
             if towards is not None:
-                end, _ = flow(read_features(self.features, [towards]).nan_to_num(), **how)
-                z = z + fraction * (end - z)
+                end, there = self._pose(Question(question.model, towards))
+                there = there & present
+                if there.any():
+                    end, _ = flow(end, present=there, muted=muted)
+                    z = torch.where(there[..., None, None, None], z + fraction * (end - z), z)
             new = flow.inverse(temperature * z, **how)
         answer = answers(flow, new, present, muted, self._shown(question))[0]
         error = (new - x)[present].abs().max().item()

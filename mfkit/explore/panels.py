@@ -138,7 +138,7 @@ def _roc(figure: Figure, box: tuple, scores, labels: np.ndarray, threshold: floa
 
 
 def position(
-    z: np.ndarray, told: dict[int, float], reach: float, patches: Sequence[np.ndarray]
+    z: np.ndarray, told: dict[str, float], reach: float, patches: Sequence[np.ndarray]
 ) -> Figure:
     """One position: its latent, what its neighbours told it, the nearest training patches.
 
@@ -179,7 +179,7 @@ def position(
         (-reach, reach),
         (max(len(told), 4) - 0.4, -0.6),
         xticks=[(x, f"{x:.0f}") for x in (-reach, 0, reach)],
-        yticks=[(row, f"from C{sender + 1}") for row, sender in zip(rows, told, strict=True)],
+        yticks=[(row, f"from {sender}") for row, sender in zip(rows, told, strict=True)],
         xlabel="worth of a message, nats" if told else "no message arrives",
     )
     worth = np.clip(list(told.values()), -reach, reach)
@@ -204,6 +204,7 @@ def _patches(ax: Axes, patches: Sequence[np.ndarray]) -> None:
 def messages(
     graph: ViewGraph,
     muted: Sequence[tuple[int, int]],
+    names: Sequence[str],
     before: np.ndarray,
     after: np.ndarray,
     threshold: float,
@@ -214,12 +215,13 @@ def messages(
     Arguments:
         graph: of the model.
         muted: edges (sender, receiver) that are silent.
+        names: of the V views.
         before, after: image scores (V,) of the whole and the changed sample, NaN where absent.
         threshold: nats per channel.
         limits: of the score axis.
     """
     figure = Figure(figsize=(WIDTH, 3.4), dpi=DPI)
-    view_graph(graph, figure.add_axes((0.0, 0.02, 0.34, 0.96)), muted)
+    view_graph(graph, figure.add_axes((0.0, 0.02, 0.34, 0.96)), muted, names)
     views = np.arange(len(before))
     ax = _pane(
         figure,
@@ -227,7 +229,7 @@ def messages(
         limits,
         (len(views) - 0.5, -0.5),
         xticks=_few(limits),
-        yticks=[(view, f"C{view + 1}") for view in views],
+        yticks=list(enumerate(names)),
         xlabel="image score, nats per channel",
     )
     ax.hlines(views, before, after, color=PALETTE["defective"], lw=2)

@@ -15,7 +15,7 @@ from mfkit.explore.patches import PIXELS
 from mfkit.metrics import auroc
 from mfkit.plot import PALETTE
 
-__all__ = ["PANELS", "Scene", "presets", "title"]
+__all__ = ["PANELS", "Scene", "presets"]
 
 PANELS = ("maps", "gaussian", "terms", "set", "position", "messages", "way back")
 ABOVE, OBJECT = "#ffffff", "#bbbbbb"  # outlines on a map: above the threshold, the foreground
@@ -111,7 +111,7 @@ class Scene:
 
     def _titles(self) -> list[str]:
         scores = ("absent" if math.isnan(s) else f"{s:.2f}" for s in self.answer.images)
-        return [f"C{view + 1}   {score}" for view, score in enumerate(scores)]
+        return [f"{name}   {score}" for name, score in zip(self.latents.names, scores, strict=True)]
 
     def _mark(self) -> tuple[float, float, int]:
         row, column = self.state["position"]
@@ -140,9 +140,9 @@ class Scene:
         step = min(self.state["block"], len(self.answer.moments) - 1)
         mean, deviation, beyond = self.answer.moments[step, self.view]
         return (
-            f"C{self.view + 1} after block {step}: mean {mean:.2f}, standard deviation "
-            f"{deviation:.2f}, beyond -3 .. 3: {100 * beyond:.2f} % (N(0, 1): 0, 1, 0.27 %). "
-            "Block 0 are the features."
+            f"{self.latents.names[self.view]} after block {step}: mean {mean:.2f}, standard "
+            f"deviation {deviation:.2f}, beyond -3 .. 3: {100 * beyond:.2f} % (N(0, 1): 0, 1, "
+            "0.27 %). Block 0 are the features."
         )
 
     def _figure_terms(self) -> Figure:
@@ -160,7 +160,7 @@ class Scene:
 
     def _place(self) -> str:
         row, column = self.state["position"]
-        return f"C{self.view + 1}, row {row}, column {column}"
+        return f"{self.latents.names[self.view]}, row {row}, column {column}"
 
     def _figure_set(self) -> Figure:
         both, latents = self._both(), self.latents
@@ -183,10 +183,11 @@ class Scene:
             f"{auroc(labels, torch.from_numpy(scores)):.3f}."
         )
 
-    def _told(self) -> dict[int, float]:
+    def _told(self) -> dict[str, float]:
         row, column = self.state["position"]
         told = self.latents.told(self.question, self.view)
-        return {sender: float(worth[row, column]) for sender, worth in told.items()}
+        names = self.latents.names
+        return {names[sender]: float(worth[row, column]) for sender, worth in told.items()}
 
     def _figure_position(self) -> Figure:
         row, column = self.state["position"]
@@ -207,7 +208,7 @@ class Scene:
     def _words_position(self) -> str:
         z = self.answer.z[self._at()[0], :, *self.state["position"]]
         largest = ", ".join(f"{c} ({z[c]:+.1f})" for c in np.abs(z).argsort()[::-1][:5])
-        told = ", ".join(f"C{sender + 1} {worth:+.1f}" for sender, worth in self._told().items())
+        told = ", ".join(f"{sender} {worth:+.1f}" for sender, worth in self._told().items())
         return (
             f"{self._place()}: score {self.answer.nll[self._at()]:.3f}; largest channels "
             f"{largest}; worth of the messages in nats: {told or 'none arrives'}."
@@ -218,6 +219,7 @@ class Scene:
         return panels.messages(
             flow.graph,
             self.state["muted"],
+            self.latents.names,
             self.whole.images,
             self.answer.images,
             self.state["threshold"],
@@ -227,8 +229,8 @@ class Scene:
     def _words_messages(self) -> str:
         if not self._changed():
             return "Nothing is changed: mute a message, swap a view, or take a camera away."
-        pairs = enumerate(zip(self.whole.images, self.answer.images, strict=True))
-        moved = (f"C{v + 1} {before:.3f} → {after:.3f}" for v, (before, after) in pairs)
+        views = zip(self.latents.names, self.whole.images, self.answer.images, strict=True)
+        moved = (f"{name} {before:.3f} → {after:.3f}" for name, before, after in views)
         return "; ".join(moved).replace("nan", "absent")
 
     def _back(self):
@@ -249,7 +251,7 @@ class Scene:
         if self.state["fraction"]:
             end = [latents.picture(self.state["towards"], v) for v in views]
             rows.append(("other sample", end))
-        return sheets.way_back(rows)
+        return sheets.way_back(rows, latents.names)
 
     def _drawn(self, x: torch.Tensor, view: int) -> np.ndarray:
         """Features (C, H, W) by their nearest training patches; grey if the view is absent."""
@@ -284,8 +286,3 @@ def presets(latents: Latents) -> dict[str, dict]:
         one, other = map(int, sound[:2])
         found["swapped views"] = {"sample": one, "swapped": ((1, other),), "panel": "messages"}
     return {**found, "reset": {}}
-
-
-def title(sample) -> str:
-    """A sample in a list: "sound 0001", "BX 0003"."""
-    return f"{'sound' if sample.code == 'OK' else sample.code} {sample.number}"

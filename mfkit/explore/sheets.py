@@ -92,9 +92,9 @@ def terms(
     return _sheet(rows, titles, [("nats per channel", limit) for limit in limits], mark)
 
 
-def way_back(rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> Figure:
+def way_back(rows: Sequence[tuple[str, Sequence[np.ndarray]]], views: Sequence[str]) -> Figure:
     """Rows of V images with their names, such as a sample and what came back from its latents."""
-    return _sheet(rows, [f"C{view + 1}" for view in range(len(rows[0][1]))])
+    return _sheet(rows, views)
 
 
 def _sheet(

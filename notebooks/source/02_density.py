@@ -483,7 +483,9 @@ plt.show()
 
 # %% [markdown]
 # The loss starts at 0.5 nats, crosses zero within the first steps, and goes on falling as if zero
-# were not there. For us it is not: the arcs are thin, so their density is far above 1.
+# were not there. For us it is not: the loss leaves out the constant, which is $\log 2\pi = 1.84$
+# nats for two numbers. The whole negative log-likelihood ends near 1.1 nats. With thinner arcs it
+# would be negative as well, since a density may exceed 1.
 #
 # ## Look at what the flow has done
 #
@@ -528,9 +530,8 @@ for ax, points, title in ((axes[0, 0], data, "data x"), (axes[0, 1], z, "latents
     ax.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
 maps = {"density of x": log_density(flow, grid).exp(), "log-determinant (nats)": log_det}
 for ax, (title, values) in zip(axes[1], maps.items(), strict=True):
-    shown = ax.imshow(
-        values.reshape(241, 241), origin="lower", extent=(-3, 3, -3, 3), cmap="rocket"
-    )
+    signed = {"cmap": "vlag", "vmin": -4, "vmax": 4} if "log" in title else {"cmap": "rocket"}
+    shown = ax.imshow(values.reshape(241, 241), origin="lower", extent=(-3, 3, -3, 3), **signed)
     ax.set_title(title)
     fig.colorbar(shown, ax=ax, shrink=0.8)
 plt.show()
@@ -541,9 +542,9 @@ plt.show()
 # of the same colour stay together. A pale gap remains in the middle of the cloud. Bottom left: the
 # density that follows, bright along the arcs and dark elsewhere, with a faint bridge where the arcs
 # come close: it belongs to the gap, for a flow bends but cannot tear. Bottom right: the
-# log-determinant.
-# On the data it is positive nearly everywhere, since thin arcs must be stretched to fill a wide
-# cloud. Outside it is even higher, and this needs a word.
+# log-determinant, red where it is positive. On the data it is positive nearly everywhere, since
+# thin arcs must be stretched to fill a wide cloud. Outside it is even higher (the colours end at
+# 4), and this needs a word.
 #
 # A high log-determinant makes a point *more* likely. So do strange points get a bonus? We compare
 # the two terms of the loss for two points that belong to no arc.
@@ -576,21 +577,21 @@ for i, point in enumerate(("(1.2, 0.5)", "(2.0, 2.0)")):
 
 # %%
 noise = torch.randn(1500, 2, generator=torch.Generator().manual_seed(3))
-fig, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), layout="constrained")
-for ax, temperature in zip(axes, (0.5, 1.0, 1.5), strict=True):
+fig, axes = plt.subplots(2, 2, figsize=(7.6, 6.4), layout="constrained")
+clouds = {"data": data}
+for temperature in (0.5, 1.0, 1.5):
     with torch.no_grad():
-        x, _ = flow(temperature * noise, rev=True)
-    ax.scatter(*data[:500].T, color=PALETTE["quiet"], s=3)
-    ax.scatter(*x.T, color=PALETTE["sound"], s=3, alpha=0.6)
-    ax.set(title=f"temperature {temperature}", xlim=(-2.5, 2.5), ylim=(-2, 2), aspect="equal")
+        clouds[f"temperature {temperature}"], _ = flow(temperature * noise, rev=True)
+for ax, (title, points) in zip(axes.flat, clouds.items(), strict=True):
+    ax.scatter(*points.T, color=PALETTE["quiet" if title == "data" else "sound"], s=3)
+    ax.set(title=title, xlim=(-2.5, 2.5), ylim=(-2, 2), aspect="equal")
 plt.show()
 
 # %% [markdown]
-# Grey points are data, blue points are new. In the middle the blue points cover both arcs, with a
-# thin bridge between them: the flow is smooth and cannot tear the one round cloud into two pieces.
-# On the left only a part of the arcs is used, and much of the bridge; on the right the points begin
-# to leave the arcs. A flow without a
-# way back could not be looked at like this, and a wrong way back would show at once.
+# Grey points are data, blue points are new. At temperature 1 they cover both arcs, with some points
+# between them: the flow is smooth and cannot tear the one round cloud into two pieces. At 0.5 only
+# a part of the arcs is used, and much of the bridge; at 1.5 the points begin to leave the arcs. A
+# flow without a way back could not be looked at like this, and a wrong way back would show at once.
 #
 # ## A first slider
 #

@@ -146,10 +146,10 @@ plt.show()
 print(f"scales lie between {math.exp(-1.9):.2f} and {math.exp(1.9):.2f}")
 
 # %% [markdown]
-# Near zero our curve follows the dotted line: small log-scales are hardly changed. Far out it
-# flattens below 1.9. The dashed curve is the clamp of FrEIA's own blocks, which do not divide by
-# 1.9 inside the arctan: it has the same limits but is steeper in the middle. We follow the paper's
-# code. One coupling can now stretch a number by a factor of at most 6.69.
+# Near zero our curve is a line with the slope 0.636, a little flatter than the dotted one. Far out
+# it stays below 1.9. The dashed curve is the clamp of FrEIA's own blocks, which do not divide by
+# 1.9 inside the arctan: it has the same limits but twice the slope in the middle. We follow the
+# paper's code. One coupling can now stretch a number by a factor of at most 6.69.
 #
 # ## From two numbers to feature maps
 #
@@ -394,8 +394,9 @@ assert torch.equal(nll_map(z, log_det), score.nll_map(z, log_det))
 
 # %% [markdown]
 # By hand: $\frac12 (9 + 1) = 5$, minus 4 is 1, divided by two channels is 0.5. With a
-# log-determinant of 6 the score would be $-0.5$. A negative score is nothing strange: a density may
-# be larger than 1, as in lesson 2. Only the order of scores matters.
+# log-determinant of 6 the score would be $-0.5$. A negative score is nothing strange: the constant
+# is left out, 0.92 nats for each channel, and a density may be larger than 1. Only the order of
+# scores matters.
 #
 # ## Train it
 #
@@ -529,7 +530,9 @@ plt.show()
 # During training, Multi-Flow adds *noise* to the features: one random map per sample, the same for
 # all channels, with a standard deviation of 0.15 (the kind `simplenet`). The couplings are told
 # about it: they receive 20 times the noise map as one more input channel. In the test the noise is
-# zero. What is this good for? We look at data that is small enough to see: points on a line in the
+# zero. (Multi-Flow adds it to the features as the backbone made them. Our channels have the
+# deviation 1, theirs have several times as much, so the same 0.15 is stronger here than there.)
+# What is this good for? We look at data that is small enough to see: points on a line in the
 # plane, $x_2 = -x_1$.
 
 
@@ -658,9 +661,9 @@ print("and the gap is wider:", bool(test_none - train_none > test_told - train_t
 # %% [markdown]
 # What do we see? The first two columns are mean scores at noise zero, in nats per channel. Without
 # noise the flow fits its training parts better, and in this short training also new sound parts.
-# But the gap between the two is wider: it learns more of its training parts *by heart*. After 40
-# epochs, when this was written, the gap had grown to 0.15 and 0.13 without noise (two seeds) and to
-# 0.11 and 0.11 with it, and now the flow with noise explained *new* parts a little better.
+# But the gap between the two is wider: it learns more of its training parts *by heart*. In a run of
+# 40 epochs, when this was written, the gap had grown to 0.15 and 0.13 without noise (two seeds) and
+# to 0.11 and 0.11 with it, and now the flow with noise explained *new* parts a little better.
 #
 # And the defects? While this course was written, the AUROC with noise was between 0.05 higher and
 # 0.06 lower than without, and the sign changed with the test parts. With about twenty defective
@@ -700,9 +703,9 @@ print("maximum of the foreground only:", score.image_scores(tiny, shows_part).fl
 # on, `image_scores` leaves the background out, and the order is right.
 #
 # Does it happen with our flow? Today the highest score of each sound view is above 0, so the floor
-# lies too low to do harm. But that is luck. Measure features in another unit, $k$ times as large,
-# and every score falls by $\log k$ nats per channel. A flow that is trained longer pushes them down
-# as well. So we shift all scores and watch the AUROC under both rules.
+# lies too low to do harm. But that is luck. Measure features in another unit, and every score is
+# shifted by the logarithm of what you multiply them by (exercise 3). A flow that is trained longer
+# pushes them down as well. So we shift all scores and watch the AUROC under both rules.
 
 # %%
 shifts = np.linspace(-1.05 * peaks.max().item(), 0.5, 31)
@@ -775,10 +778,10 @@ for k, rule in ((1, "max"), (256, "mean")):
     print(f"k = {k} is the {rule}: {right}")
 
 # %% [markdown] tags=["exercise"]
-# **3. Measure in millimetres.** Multiply all features by 10 before they enter a flow that was
-# trained on the old unit, with one more layer in front that divides by 10. By how much does the
-# score of every position change, and is it higher or lower? Predict it from the log-determinant of
-# the new layer, then check.
+# **3. Measure in another unit.** Multiply the features of the six channels by 10, 10, 10, 2, 2 and
+# 1 before they enter a flow that was trained on the old units, with one more layer in front that
+# divides by the same numbers. By how much does the score of every position change, and is it higher
+# or lower? Predict it from the log-determinant of the new layer, then check.
 
 # %% tags=["exercise"]
 torch.manual_seed(0)
@@ -786,11 +789,13 @@ flow = MultiFlow(6, 4, 4, graph=ViewGraph.empty(1), blocks=2, hidden=8).eval()
 x = torch.randn(2, 1, 6, 4, 4, generator=torch.Generator().manual_seed(0))
 before = score.nll_map(*flow(x))
 # --- solution ---
-z, log_det = flow((10 * x) / 10)
-log_det = log_det - 6 * math.log(10)  # dividing six channels by 10 shrinks each of them
+unit = torch.tensor([10.0, 10, 10, 2, 2, 1]).reshape(6, 1, 1)
+z, log_det = flow((unit * x) / unit)
+log_det = log_det - unit.log().sum()  # dividing a channel by 10 shrinks it: log 10 less
 change = score.nll_map(z, log_det) - before
-print(f"every score rises by {change.mean():.4f}, and log 10 is {math.log(10):.4f}")
-assert torch.allclose(change, torch.full_like(change, math.log(10)), atol=1e-5)
+predicted = (3 * math.log(10) + 2 * math.log(2)) / 6  # nats per channel: the mean over channels
+print(f"every score rises by {change.mean():.4f}, as predicted: {predicted:.4f}")
+assert torch.allclose(change, torch.full_like(change, predicted), atol=1e-5)
 
 # %% [markdown] tags=["exercise"]
 # **4. A line that noise does not help.** Multi-Flow adds the *same* noise to all channels. In the

@@ -42,8 +42,9 @@ try:
     from mfkit.flow import MultiFlow
     from mfkit.plot import PALETTE
     from mfkit.probe import who_helps
+    from mfkit.saved import save_flow
     from mfkit.score import nll_map
-    from mfkit.train import Training, save_flow, train
+    from mfkit.train import Training, train
     from mfkit.views import ViewGraph
 except ModuleNotFoundError as missing:
     raise RuntimeError(
@@ -318,8 +319,8 @@ explorer.figure()
 # %% [markdown]
 # The upper row is half the squared norm of the latent, the middle row minus the log-determinant,
 # the lower row their sum, each with a colour scale of its own that stays the same for all samples.
-# At the defect one position burns in the upper row. In the middle row you see the object itself: on
-# edges and screws the flow has to stretch less than on the smooth background, whether or not
+# At the defect a few positions burn in the upper row. In the middle row you see the object itself:
+# on edges and screws the flow has to stretch less than on the smooth background, whether or not
 # something is wrong there. So which term finds defects? We look at the brightest position of every
 # defective sample, and ask by how much each term lies above its median in that view.
 
@@ -354,14 +355,15 @@ explorer.figure()
 
 # %% [markdown]
 # In the stored picture a great many channels leave the band: that is the alarm. Two messages help
-# all the same, and one misleads: a camera that sees no defect foretells a sound edge. The patches
-# show what a feature means: *here* is what the camera sees, and beside it are the places in sound
-# training pictures that look most like it to the backbone. They show the same edge of the part, and
-# none of them has the chip. So the backbone knew where on the part it was; it just had never seen
-# *this* there.
+# all the same, and one misleads. Why this one and not the others, the panel does not say: none of
+# these cameras sees the defect. The patches show what a feature means: *here* is what the camera
+# sees, and beside it are the places in sound training pictures that look most like it to the
+# backbone. They show the same edge of the part, and none of them has the chip. So the backbone knew
+# where on the part it was; it just had never seen *this* there.
 #
-# Over the whole map the bars have a sum that you know from the library: `who_helps`, the worth of a
-# message for its receiver. One check for both.
+# Over the whole map the bars have a sum, the worth of a message for its receiver. The library's
+# `who_helps` computes it for all messages of a sample; a `Question` says which sample is shown to
+# which model, and what is changed. One check for both.
 
 # %%
 question = Question("wheel", 0)
@@ -386,7 +388,7 @@ explorer
 # %% [markdown]
 # In the stored picture C2 moves to the right, and others move a little. Now predict before you look
 # on: what will you see if you choose the model *separated* at the top? And in the wheel, is there a
-# view that cannot hear C2 at all, and what does it do?
+# view with no arrow from C2, and what does it do?
 #
 # An image score is a maximum over 64 positions, which is a nervous number. So we test the question
 # on the *mean* of the map, over twelve samples.
@@ -415,8 +417,8 @@ print("wheel, C4 moves less than any of them:", bool(abs(rise[3]) < rise[[0, 2, 
 # %% [markdown]
 # In the separated flow nobody moves but C2 itself: it scores another sound picture, that is all. In
 # the wheel C2 becomes *less likely than it was*, because C1, C3 and C5 describe another object to
-# it, and these three are led astray by C2 in turn. C4 stands opposite, hears nothing from C2, and
-# does not mind.
+# it, and these three are led astray by C2 in turn. C4 stands opposite, has no arrow from C2, and
+# hardly minds.
 #
 # ## Mute a message, take a camera away
 #
@@ -433,7 +435,7 @@ explorer.figure()
 
 # %% [markdown]
 # A muted message hurts its receiver. The others notice only at second hand, since what C2 sends
-# them in the next coupling is worse than it was. If you mute *all* edges, the wheel is a separated
+# them in the next half-step is worse than it was. If you mute *all* edges, the wheel is a separated
 # flow, but a bad one: it has learned to rely on its neighbours.
 #
 # Taking a camera away (*Cameras to take away*) is something else. The camera falls out of the
@@ -476,6 +478,10 @@ explorer.figure()
 # * **draw no.** takes latents from N(0, 1) in place of the sample's own: number 1, 2, 3 and so on
 #   are new objects that no camera has ever seen.
 # * **towards** and **fraction** walk on a straight line from this sample's latents to another's.
+#
+# Without the tool, `latents.back(question, towards=..., fraction=..., temperature=..., seed=...)`
+# computes the same. What it returns has the features `x`, their `score` (a maximum), the `mean` of
+# their score map, and the `error` of the way back.
 
 # %%
 scores = {t: latents.back(Question("wheel", brightest), temperature=t).score for t in (1.0, 0.5)}
@@ -625,10 +631,9 @@ firsts = []
 for sample in sound[:8]:
     maps = latents.told(Question("wheel", int(sample)), view=0)
     firsts.append(max(maps, key=lambda sender: maps[sender].sum()))
-print("senders that come first for some of 8 samples:", 1 <= len(set(firsts)) <= 4)
-# C2 comes first for most of them, but not for all. What a message is
-# worth also depends on what the others have told already: muting one of four costs little as long
-# as the rest says the same.
+print("C2 comes first most often:", max(firsts, key=firsts.count) == 1)
+# Not for all of them: what a message is worth also depends on what the others have told already.
+# Muting one of four costs little as long as the rest says the same.
 
 # %% [markdown] tags=["exercise"]
 # **4. No false alarm.** Put the threshold just above the hardest sound sample (there is a preset

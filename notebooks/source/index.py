@@ -10,8 +10,8 @@
 #
 # Take the lessons in this order. Each one starts with a card that says what you build and what you
 # need, and ends with exercises. The solutions are in notebooks of their own, linked from the bar at
-# the top of each lesson. Minutes are for reading and trying. The lessons run in about a minute;
-# only lesson 5, which trains whole models, asks for more patience.
+# the top of each lesson. Minutes are for reading and trying. The cards say how long the cells
+# run: a minute or two in most lessons, more where whole models are trained.
 #
 # ## Is everything here?
 #

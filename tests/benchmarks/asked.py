@@ -13,8 +13,8 @@ from mfkit.flow import MultiFlow
 from mfkit.metrics import auroc
 from mfkit.probe import mean_scores, swap_views, who_helps
 from mfkit.results import read_results
+from mfkit.saved import load_flow
 from mfkit.score import image_scores, nll_map, sample_scores
-from mfkit.train import load_flow
 
 DATA = Path(__file__).parents[2] / "data" / "mini-iad"
 SWAPS = 3  # donors of each swapped view

@@ -9,11 +9,11 @@ numbers in data/results.json.
 
 import argparse
 import json
-import platform
+import os
 from pathlib import Path
 
 import pandas as pd
-from pages import fill, markdown, spread
+from pages import fill, machine, markdown, spread
 
 from mfkit.evaluation import METRICS
 from mfkit.files import whole_file
@@ -58,7 +58,7 @@ def main() -> None:
 def _write(frame: pd.DataFrame, versions: dict) -> None:
     results = {
         "command": "python tests/benchmarks/mini_iad.py",
-        "machine": f"{platform.machine()}, 2 cores",
+        "machine": f"{machine()}, {os.cpu_count()} cores",
         "versions": versions,
         "rows": frame.round(2).to_dict("records"),
     }

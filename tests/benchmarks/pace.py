@@ -26,7 +26,7 @@ def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
 
 def training_step(flow: MultiFlow, x: Tensor, training: Training) -> Callable:
     """A step of `mfkit.train` on features (B, V, C, H, W), to be called without arguments."""
-    optimizer = torch.optim.AdamW(flow.parameters(), training.learning_rate)
+    optimizer = torch.optim.AdamW(flow.parameters(), training.learning_rate, fused=True)
     present = torch.ones(x.shape[:2], dtype=torch.bool)
     shows = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool)
     batch = (x, flow.draw_noise(len(x)), present, shows)

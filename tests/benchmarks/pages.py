@@ -34,8 +34,13 @@ def spread(values, digits: int = 1) -> str:
     return f"{mean} ± {values.std():.{digits}f}" if len(set(values)) > 1 else mean
 
 
-def whole_groups(rows: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Rows of the groups that have every category and seed; others do not compare with them."""
+def whole_groups(rows: pd.DataFrame, by: str, needed: Sequence[str]) -> pd.DataFrame:
+    """Rows of the groups that have every category and seed; others do not compare with them.
+
+    Without one of the groups that are needed there is no page: that is said before it is written.
+    """
+    if rows.empty:
+        raise SystemExit("no page yet: there are no runs; train first")
     due = set(zip(rows["category"], rows["seed"], strict=True))
 
     def whole(group: pd.DataFrame) -> bool:
@@ -44,7 +49,10 @@ def whole_groups(rows: pd.DataFrame, by: str) -> pd.DataFrame:
             print(f"left out: {group[by].iloc[0]}, runs are missing: {sorted(lacking)}")
         return not lacking
 
-    return rows.groupby(by, sort=False).filter(whole)
+    rows = rows.groupby(by, sort=False).filter(whole)
+    if lacking := [name for name in needed if name not in set(rows[by])]:
+        raise SystemExit(f"no page yet: the runs of {', '.join(lacking)} are not all there")
+    return rows
 
 
 def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
@@ -64,10 +72,11 @@ def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, 
 
 
 def machine() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, where the system tells it, and whether it multiplies bfloat16 fast."""
     cpus = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpus.read_text()) if cpus.exists() else []
-    return names[0] if names else platform.machine()
+    told = cpus.read_text() if cpus.exists() else ""
+    names = re.findall(r"model name\s*: (.*)", told) or [platform.machine()]
+    return f"{names[0]} {'with' if 'amx_bf16' in told else 'without'} AMX"
 
 
 class Rows:
