@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 CATEGORY ?= screw_block
-RUN = .venv/bin/python -m mfkit run --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
+RUN = .venv/bin/python -m mfkit run --preset improved --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
 NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
 
