@@ -553,12 +553,6 @@ for views in (1, 5):
     chosen = shows_in == views
     lead[views] = tell_apart(by_max[sound], by_max[chosen])
     lead[views] -= tell_apart(by_mean[sound], by_mean[chosen])
-
-# %% tags=["nbval-ignore-output"]
-for views, ahead in lead.items():
-    print(f"defect in {views} of five views: the maximum leads by {ahead:+.2f}")
-
-# %%
 # Seeds 0 to 2: the maximum leads by 0.07 to 0.13 in one view, by -0.03 to 0.01 in all five.
 print("defect in one view, the maximum leads by more than 0.02:", lead[1] > 0.02)
 print("defect in all five, they differ by less than 0.08:", abs(lead[5]) < 0.08)
@@ -617,12 +611,6 @@ plt.show()
 # %%
 found = values[bad] > limit
 sizes = np.median(size[bad][found]), np.median(size[bad][~found])
-
-# %% tags=["nbval-ignore-output"]
-for kind, times, median in zip(("found", "missed"), (found, ~found), sizes, strict=True):
-    print(f"{times.sum()} {kind}, their median size is {median:.0f} pixels")
-
-# %%
 # Seeds 0 to 2: 30 to 33 of 48 found, with a median of 366 to 378 pixels; the missed had 117 or so.
 print(f"found and missed, out of {bad.sum()}: some of both:", 0 < found.sum() < bad.sum())
 print("the median size of found defects is larger:", sizes[0] > sizes[1])
@@ -663,12 +651,6 @@ rises = {
     for name, flow in (("wheel", wheel), ("ring", ring))
     for view in (0, 1)
 }
-
-# %% tags=["nbval-ignore-output"]
-for (name, view), rise in rises.items():
-    print(f"{name}, view {view} swapped: mean rise {rise:.3f} nats per channel")
-
-# %%
 print("ring, view 0 swapped, mean rise is zero:", abs(rises["ring", 0]) < 1e-5)
 print("ring, view 1 swapped, the score rises:", rises["ring", 1] > 0.02)
 print("wheel, view 0 swapped, the score rises:", rises["wheel", 0] > 0.02)
