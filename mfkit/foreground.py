@@ -106,11 +106,12 @@ class ForegroundStore(RowStore):
 
         shape = (len(samples), len(samples[0].images), height, width)
         store = cls.fill(path, shape, masks.fingerprint(samples), make, label)
+        found = store.rows(range(len(samples))).any((2, 3))  # (N, V)
         blank = [
             image
-            for index, sample in enumerate(samples)
-            for image, found in zip(sample.images, store.rows(index).any((1, 2)), strict=True)
-            if image is not None and not found
+            for sample, shown in zip(samples, found, strict=True)
+            for image, there in zip(sample.images, shown, strict=True)
+            if image is not None and not there
         ]
         if len(blank) == sum(sample.present.count(True) for sample in samples):
             path.unlink()

@@ -147,7 +147,7 @@ class Job:
 
     def _write_scores(self, nll: np.ndarray, images: np.ndarray, samples: np.ndarray) -> None:
         category = self.category
-        frame = pd.DataFrame(images, columns=[f"C{camera}" for camera in category.cameras])
+        frame = pd.DataFrame(images, columns=category.test[0].view_names)
         frame.insert(0, "sample", [sample.name for sample in category.test])
         frame.insert(1, "label", [int(sample.label) for sample in category.test])
         frame.insert(2, "score", samples)
