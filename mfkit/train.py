@@ -150,12 +150,8 @@ def train(
             started = time.perf_counter()
             losses = []
             for batch in _batches(flow.train(), store, training, seed, epoch, foreground):
-                optimizer.zero_grad(set_to_none=True)
-                loss = _add_gradient(flow, batch, training)
+                loss = _step(flow, optimizer, batch, training)
                 losses.append(_finite(loss, epoch, step=len(losses) + 1))
-                if training.clip_norm is not None:
-                    clip_grad_norm_(flow.parameters(), training.clip_norm)
-                optimizer.step()
                 schedule.step()
                 bar.set_postfix(epoch=epoch, nats=f"{losses[-1]:.3f}", refresh=False)
                 bar.update()
@@ -204,8 +200,14 @@ def _batches(
             yield tuple(part.to(device) for part in (x, noise, present, shows))
 
 
-def _add_gradient(flow: MultiFlow, batch: tuple[Tensor, ...], training: Training) -> Tensor:
-    """Add the gradient of the loss of a batch of `_batches`; the loss."""
+def _step(
+    flow: MultiFlow,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, ...],
+    training: Training,
+) -> Tensor:
+    """Change the weights once, by a batch of `_batches`; the loss before it."""
+    optimizer.zero_grad(set_to_none=True)
     total, counted = 0.0, batch[-1].sum()
     parts = (part.split(training.micro_batch or len(part)) for part in batch)
     for x, noise, present, shows in zip(*parts, strict=True):
@@ -214,6 +216,9 @@ def _add_gradient(flow: MultiFlow, batch: tuple[Tensor, ...], training: Training
         loss = nll_map(z, log_det, shows).sum() / counted
         loss.backward()
         total = total + loss.detach()
+    if training.clip_norm is not None:
+        clip_grad_norm_(flow.parameters(), training.clip_norm)
+    optimizer.step()
     return total
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from pace import medians, training_step
-from pages import Rows, fill, markdown, seed_table, spread, whole_groups
+from pages import Rows, fill, markdown, seed_table, slug, spread, whole_groups
 
 from mfkit.data import read_category
 from mfkit.devices import autocast
@@ -75,7 +75,7 @@ def train(options: argparse.Namespace) -> None:
 
 def measured(category: str, recipe: str, seed: int) -> dict[str, float]:
     """Metrics in percent, and nats per channel of the sound test samples."""
-    out = RUNS / recipe.replace(" ", "-").replace(",", "") / str(seed) / category
+    out = RUNS / slug(recipe) / str(seed) / category
     samples = read_category(DATA, category)
     job = Job(samples, DATA, RECIPES[recipe], seed, "cpu", out, FEATURES / category)
     row = job.run()

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
 from mfkit.flow import MultiFlow
-from mfkit.train import Training, _add_gradient
+from mfkit.train import Training, _step
 
 
 def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
@@ -30,16 +29,7 @@ def training_step(flow: MultiFlow, x: Tensor, training: Training) -> Callable:
     present = torch.ones(x.shape[:2], dtype=torch.bool)
     shows = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool)
     batch = (x, flow.draw_noise(len(x)), present, shows)
-
-    def step() -> None:
-        flow.train()
-        optimizer.zero_grad(set_to_none=True)
-        _add_gradient(flow, batch, training)
-        if training.clip_norm is not None:
-            clip_grad_norm_(flow.parameters(), training.clip_norm)
-        optimizer.step()
-
-    return step
+    return lambda: _step(flow.train(), optimizer, batch, training)
 
 
 def operations(call: Callable) -> int:

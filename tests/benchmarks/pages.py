@@ -71,6 +71,11 @@ def seed_table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, 
     return markdown([*by, *(title for title, _ in columns.values())], lines)
 
 
+def slug(title: str) -> str:
+    """A title as the name of a folder."""
+    return title.replace(" ", "-").replace(",", "")
+
+
 def machine() -> str:
     """The processor's name, where the system tells it, and whether it multiplies bfloat16 fast."""
     cpus = Path("/proc/cpuinfo")

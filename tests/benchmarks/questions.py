@@ -23,7 +23,7 @@ import torch
 from asked import DATA, Trained, ceiling
 from matplotlib.figure import Figure
 from pace import medians, training_step
-from pages import Rows, fill, markdown, seed_table, spread, whole_groups
+from pages import Rows, fill, markdown, seed_table, slug, spread, whole_groups
 
 from mfkit import plot
 from mfkit.devices import autocast
@@ -42,32 +42,21 @@ CATEGORIES = ("screw_block", "control_knob", "cast_flange")
 SEEDS = (0, 1, 2)
 ALL = {"features": FEATURES, "amp": "bfloat16"}  # 2.4 times as fast on a processor with AMX
 VARIANTS = {
-    "empty": {"graph": "empty"},
-    "wide": {"preset": "wide", "graph": "empty"},
+    "separated": {"graph": "empty"},
+    "separated, hidden 100": {"preset": "wide", "graph": "empty"},
     "wheel": {"graph": "wheel"},
     "ring": {"graph": "ring"},
     "hub": {"graph": "hub"},
-    "chain": {"graph": "chain"},
-    "cycle": {"graph": "cycle"},
-    "wheel_sums": {"graph": "wheel_sums"},
-    "cycle_means": {"graph": "cycle_means"},
-    "shuffled": {"graph": "shuffled"},
-    "cross_attention": {"message": "cross_attention"},
-    "self_attention": {"message": "self_attention"},
-    "dropout": {"view_dropout": 0.2},
+    "chain, sums": {"graph": "chain"},
+    "cycle, sums": {"graph": "cycle"},
+    "wheel, sums": {"graph": "wheel_sums"},
+    "cycle, means": {"graph": "cycle_means"},
+    "shuffled wheel": {"graph": "shuffled"},
+    "wheel, cross attention": {"message": "cross_attention"},
+    "wheel, self attention": {"message": "self_attention"},
+    "wheel, view dropout 0.2": {"view_dropout": 0.2},
 }
-TITLES = {
-    "empty": "separated",
-    "wide": "separated, hidden 100",
-    "chain": "chain, sums",
-    "cycle": "cycle, sums",
-    "wheel_sums": "wheel, sums",
-    "cycle_means": "cycle, means",
-    "shuffled": "shuffled wheel",
-    "cross_attention": "wheel, cross attention",
-    "self_attention": "wheel, self attention",
-    "dropout": "wheel, view dropout 0.2",
-}
+NEEDED = ("separated", "wheel", "wheel, view dropout 0.2")  # asked about missing views
 TABLE = {
     "nll": ("test NLL", 3),
     "s_auroc": ("S-AUROC", 1),
@@ -120,22 +109,27 @@ def train(options: argparse.Namespace) -> None:
             for name in options.variant:
                 ROWS.once("runs", _question, category=category, variant=name, seed=seed)
     for preset, counts in LONG.items() if options.long else ():
-        for name, epochs in itertools.product(("empty", "wheel"), counts):
+        for name, epochs in itertools.product(("separated", "wheel"), counts):
             ROWS.once("long", _question_long, preset=preset, variant=name, epochs=epochs)
+
+
+def _folder(*parts: str | int) -> Path:
+    """Of one run."""
+    return RUNS / slug("-".join(map(str, parts)))
 
 
 def _question(category: str, variant: str, seed: int) -> dict:
     """Everything that the page tells about one run."""
-    for each in dict.fromkeys(("empty", variant)):  # others are held against the separated flow
-        out = RUNS / f"{each}-{seed}"
+    for each in dict.fromkeys(("separated", variant)):  # others are held against it
+        out = _folder(each, seed)
         run(DATA, out, [category], seed=seed, **ALL, **VARIANTS[each])
-    separated = load_flow(RUNS / f"empty-{seed}" / category / "model.pt")
+    separated = load_flow(_folder("separated", seed) / category / "model.pt")
     trained = Trained(out, category, FEATURES)
     with autocast(torch.device("cpu"), ALL["amp"]):
         told = trained.numbers(separated)
-        if variant in ("empty", "wheel", "dropout"):
+        if variant in NEEDED:
             told["missing"] = [trained.with_missing(count) for count in range(5)]
-        if variant in ("wheel", "dropout"):
+        if variant in NEEDED[1:]:
             told["worth"] = trained.worth()
     return told
 
@@ -143,13 +137,13 @@ def _question(category: str, variant: str, seed: int) -> dict:
 def _question_long(preset: str, variant: str, epochs: int) -> dict:
     """A longer run of the screw block; at a constant rate it continues the next shorter one."""
     counts = LONG[preset][: LONG[preset].index(epochs) + 1]
-    for each in dict.fromkeys(("empty", variant)):
-        outs = [RUNS / f"long-{preset}-{each}-{count}" for count in counts]
+    for each in dict.fromkeys(("separated", variant)):
+        outs = [_folder("long", preset, each, count) for count in counts]
         for shorter, out, count in zip([None, *outs], outs, counts, strict=False):
             if shorter and not out.exists() and preset == "workshop":
                 shutil.copytree(shorter, out, ignore=shutil.ignore_patterns("results.json"))
             run(DATA, out, ["screw_block"], preset=preset, epochs=count, **ALL, **VARIANTS[each])
-    separated = load_flow(RUNS / f"long-{preset}-empty-{epochs}" / "screw_block" / "model.pt")
+    separated = load_flow(_folder("long", preset, "separated", epochs) / "screw_block" / "model.pt")
     train = FeatureStore(FEATURES / "screw_block" / "train.f16")
     trained = Trained(out, "screw_block", FEATURES)
     with autocast(torch.device("cpu"), ALL["amp"]):
@@ -173,21 +167,20 @@ def pace() -> None:
 
 def page() -> None:
     """Write the tables and the picture of what is in questions.json."""
-    needed = ("empty", "wheel", "dropout")
-    rows = whole_groups(pd.DataFrame(ROWS.read("runs")), "variant", needed)
+    rows = whole_groups(pd.DataFrame(ROWS.read("runs")), "variant", NEEDED)
     seconds = {row["variant"]: row["seconds"] for row in ROWS.read("pace")}
     if not seconds:
         raise SystemExit("no page yet: measure the pace first")
     rows["epoch"] = rows["variant"].map(seconds)
     tables = [
-        f"**{category}**\n\n{_table(group, ['variant'], TABLE)}"
+        f"**{category}**\n\n{seed_table(group, ['variant'], TABLE)}"
         for category, group in rows.groupby("category", sort=False)
     ]
     fill(PAGE, "variants", "\n\n".join(tables))
-    fill(ROOT / "README.md", "questions", _table(rows, ["variant"], README_TABLE))
-    fill(PAGE, "swaps", _table(rows[rows["variant"] != "empty"], ["variant"], SWAP_TABLE))
+    fill(ROOT / "README.md", "questions", seed_table(rows, ["variant"], README_TABLE))
+    fill(PAGE, "swaps", seed_table(rows[rows["variant"] != "separated"], ["variant"], SWAP_TABLE))
     if long := ROWS.read("long"):
-        table = _table(pd.DataFrame(long), ["preset", "variant", "epochs"], LONG_TABLE)
+        table = seed_table(pd.DataFrame(long), ["preset", "variant", "epochs"], LONG_TABLE)
         fill(PAGE, "long", table)
     missing = rows.dropna(subset="missing").groupby("variant", sort=False)
     lines = [
@@ -195,7 +188,7 @@ def page() -> None:
     ]
     for name, part in missing:
         by_seed = pd.DataFrame(part["missing"].tolist()).groupby(part["seed"].values).mean()
-        lines.append([TITLES.get(name, name), *(spread(by_seed[k]) for k in range(5))])
+        lines.append([name, *(spread(by_seed[k]) for k in range(5))])
     fill(PAGE, "missing", markdown(["views missing", *map(str, range(5))], [*lines, *PUBLISHED]))
     worth = rows.dropna(subset="worth").groupby(["category", "variant"], sort=False)["worth"]
     worth = worth.apply(lambda matrices: np.mean(matrices.tolist(), axis=0))
@@ -203,12 +196,8 @@ def page() -> None:
     for column, category in zip(figure.subplots(2, 3).T, CATEGORIES, strict=True):
         for ax, (name, matrix) in zip(column, worth[category].items(), strict=True):
             plot.who_helps(matrix, ax, limit=max(map(np.max, worth[category])))
-            ax.set_title(f"{category}, {TITLES.get(name, name)}", fontsize=10)
+            ax.set_title(f"{category}, {name}", fontsize=10)
     plot.save(figure, PAGE.with_name("who_helps.png"))
-
-
-def _table(rows: pd.DataFrame, by: list[str], columns: dict[str, tuple[str, int]]) -> str:
-    return seed_table(rows.replace({"variant": TITLES}), by, columns)
 
 
 def _add_unpublished() -> None:
