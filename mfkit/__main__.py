@@ -1,6 +1,7 @@
 """The command line: python -m mfkit run | check | table | export | deploy."""
 
 import argparse
+import math
 import sys
 
 from mfkit.check import check
@@ -166,9 +167,12 @@ def _seed(text: str) -> int:
 
 
 def _probability(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"should lie in 0 <= P < 1, got {text}")
+        raise argparse.ArgumentTypeError(f"should be a number in 0 <= P < 1, got {text}")
     return value
 
 

@@ -137,9 +137,11 @@ def _local(distributed, jobs: Mapping[str, Job]):
     else:
         room = psutil.virtual_memory().available // estimate(jobs.values()).memory
         places = [{"env": {}}] * max(1, min(os.cpu_count(), room))
-    workers = {}
-    for number, place in enumerate(places[: len(jobs)]):
-        place = {**place, "env": {"TQDM_DISABLE": "1", **place["env"]}}
+    workers, places = {}, places[: len(jobs)]
+    threads = str(max(1, os.cpu_count() // len(places)))  # without a word Dask gives each only one
+    env = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    for number, place in enumerate(places):
+        place = {**place, "env": {**env, **place["env"]}}
         options = {"host": HOST, "nthreads": 1, "memory_limit": 0, **place}
         workers[number] = {"cls": distributed.Nanny, "options": options}
     scheduler = {"cls": distributed.Scheduler, "options": {"host": HOST, "dashboard": False}}

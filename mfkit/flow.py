@@ -214,7 +214,7 @@ class MultiFlow(nn.Module):
         """
         z, log_det = self(x, self._zeros(x), present)
         views = self.graph.views if present is None else present.sum(1).to(z.device)
-        constant = 0.5 * math.log(2 * math.pi) * z[0, 0].numel() * views
+        constant = 0.5 * math.log(2 * math.pi) * z.shape[2:].numel() * views
         return log_det.flatten(1).sum(1) - 0.5 * z.square().flatten(1).sum(1) - constant
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mfkit.layout import Fault
 
@@ -13,7 +13,9 @@ __all__ = ["read_image", "read_mask"]
 
 
 def read_image(path: str | Path, size: int | None = None, flip: bool = False) -> np.ndarray:
-    """Read an image as uint8 (H, W, 3), RGB.
+    """Read an image as uint8 (H, W, 3), RGB, turned as its camera noted (EXIF).
+
+    What is transparent is black.
 
     Arguments:
         path: any 8-bit format that Pillow reads.
@@ -52,6 +54,7 @@ def read_mask(
     mask = _decode(path, "L")
     if image is not None:
         with _opened(image) as picture:
+            ImageOps.exif_transpose(picture, in_place=True)
             expected = picture.size
         if mask.size != expected:
             raise Fault(
@@ -71,11 +74,15 @@ def _pixels(image: Image.Image, size: int | None, flip: bool, how: int) -> np.nd
 
 def _decode(path: str | Path, mode: str) -> Image.Image:
     with _opened(path) as image:
-        if image.mode.startswith(("I", "F")):
+        if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in image.tile):
             raise Fault(
-                f"{path}: holds {image.mode} pixels; convert it to 8 bits per channel",
+                f"{path}: holds more than 8 bits per channel; convert it to 8 bits",
                 "unreadable file",
             )
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.has_transparency_data:
+            black = Image.new("RGBA", image.size, "black")
+            image = Image.alpha_composite(black, image.convert("RGBA"))
         return image.convert(mode)
 
 
@@ -89,6 +96,10 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise
     except FileNotFoundError:
         raise Fault(f"{path} does not exist; put the file there", "missing file") from None
+    except Image.DecompressionBombError as error:
+        raise Fault(
+            f"{path}: too large to be read safely ({error}); make it smaller", "unreadable file"
+        ) from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error ...
         raise Fault(
             f"{path}: cannot be read as an image ({error}); copy it again from the source",

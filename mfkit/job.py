@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from mfkit import plot
 from mfkit.data import Category, read_mask
 from mfkit.devices import choose_device
-from mfkit.evaluation import evaluate
+from mfkit.evaluation import MASK_SIZE, evaluate
 from mfkit.features import Backbone, FeatureStore, load_backbone
 from mfkit.files import InputError, whole_file
 from mfkit.flow import MultiFlow
@@ -23,6 +23,7 @@ from mfkit.foreground import ForegroundStore
 from mfkit.masks import Masks, load_masks
 from mfkit.presets import Preset, new_flow
 from mfkit.saved import save_flow
+from mfkit.store import data_fingerprint
 from mfkit.train import train
 
 __all__ = ["Job", "backbone_on"]
@@ -41,7 +42,7 @@ class Job:
         seed: of everything random.
         device: see `mfkit.devices.choose_device`.
         out: folder of the category's results.
-        features: folder of the category's features and masks.
+        features: folder of the category's features and masks, for one backbone.
     """
 
     category: Category
@@ -70,7 +71,7 @@ class Job:
             return self._run()
 
     def _run(self) -> dict:
-        seconds = {}
+        data, seconds = data_fingerprint(self.category), {}
         start = time.perf_counter()
         masks = load_masks(self.settings.foreground, self.data, self.category.name)
         features = self._features()
@@ -111,6 +112,7 @@ class Job:
         return {
             **metrics,
             "samples": len(self.category.test),
+            "data": data,
             "seconds": {step: round(float(value), 1) for step, value in seconds.items()},
         }
 
@@ -183,9 +185,10 @@ def _check_splits(category: Category) -> None:
         for image, mask in zip(sample.images, sample.masks, strict=True):
             if mask is not None:
                 masks.append(mask)
-                marked |= bool(read_mask(mask, image=image).any())
+                marked |= bool(read_mask(mask, MASK_SIZE, image=image).any())
     if not marked:
         raise InputError(
-            f"{category.name}: no mask of the test split marks a defect"
+            f"{category.name}: no mask of the test split marks a defect on the {MASK_SIZE} x "
+            f"{MASK_SIZE} px that are compared"
             + (f", {masks[0]} for one: defects should be white (255) on black" if masks else "")
         )

@@ -60,8 +60,6 @@ class NetworkMasks(Masks):
         InputError: rembg is not installed.
     """
 
-    name = "rembg"
-
     def __init__(self, model: str = "birefnet-general"):
         try:
             import rembg
@@ -71,7 +69,7 @@ class NetworkMasks(Masks):
                 "pip install 'mfkit[foreground]', or use --foreground border"
             ) from None
         self.cut, self.session = rembg.remove, rembg.new_session(model)
-        self.maker = f"rembg {model}"
+        self.name, self.maker = f"rembg-{model}", f"rembg {model}"
 
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
         image = Image.fromarray(read_image(sample.images[view], flip=sample.flips[view]))
@@ -190,6 +188,6 @@ def load_masks(source: str, data: str | Path, category: str) -> Masks | None:
             f"{folder}: no such folder of masks; --foreground should be none, border, rembg, or a "
             f"folder that holds {category}/ with .png masks or with train.npy and test.npy"
         )
-    if any(folder.glob("*.npy")):
+    if any((folder / f"{split}.npy").exists() for split in ("train", "test")):
         return StackMasks(folder, *find_category(data, category))
     return FileMasks(Path(source))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,11 @@ def write_index(
         )
     if cameras is None:
         cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
+        _doubt(cameras, samples)
+    if not cameras:
+        raise Fault(
+            f"{base}: no image there; {', '.join(sorted(SUFFIXES))} are read", "empty split"
+        )
     rows: dict[str, list[dict]] = {"train": [], "test": []}
     for sample in samples:
         _check(sample, list(cameras), normal, mask, lenient)
@@ -160,6 +166,18 @@ def _check(sample: _Found, cameras: list[str], normal: str, mask: str, lenient: 
     else:
         return
     raise Fault(f"{sample.folder}: {text}", kind)
+
+
+def _doubt(cameras: list[str], samples: list[_Found]) -> None:
+    """A misspelt name would become a camera of its own, if images may be missing."""
+    for camera in cameras:
+        count = sum(camera in sample.images for sample in samples)
+        if 2 * count < len(samples):
+            warnings.warn(
+                f"camera {camera!r} has an image in {count} of {len(samples)} samples only: if the "
+                "name is misspelt, rename the file, or give 'cameras'",
+                stacklevel=3,
+            )
 
 
 def _natural(text: str) -> list:

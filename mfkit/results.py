@@ -4,6 +4,7 @@ import json
 import pickle
 import platform
 from collections.abc import Sequence
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mfkit.data import read_category
 from mfkit.evaluation import MASK_SIZE, METRICS
 from mfkit.files import InputError, whole_file
 from mfkit.score import image_scores, pixel_map
+from mfkit.store import data_fingerprint
 
 __all__ = ["add_result", "export", "finished", "open_results", "read_results", "table"]
 
@@ -42,9 +44,7 @@ def open_results(out: Path, config: dict, categories: Sequence[str] | None = Non
     path = out / "results.json"
     if path.exists():
         results = read_results(out)
-        earlier, asked = results["config"], json.loads(json.dumps(config))
-        earlier = {"foreground": "none", "standardize": False, **earlier}
-        earlier["training"] = {"amp": None, "schedule": "constant", **earlier["training"]}
+        earlier, asked = deepcopy(results["config"]), json.loads(json.dumps(config))
         earlier["training"]["micro_batch"] = asked["training"]["micro_batch"]  # changes no result
         if earlier == asked:
             return results
@@ -133,6 +133,8 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
         for name, part in parts.items():
             metrics = {title: 100 * part[key] for key, title in METRICS.items()}
             rows.append({"category": name, "run": out.resolve().name, **metrics})
+    if not rows:
+        raise InputError(f"{', '.join(map(str, outs))}: no category is finished yet")
     frame = pd.DataFrame(rows).sort_values("category", key=_mean_last, kind="stable")
     return frame.set_index(["category", "run"])
 
@@ -153,31 +155,33 @@ def export(out: str | Path, category: str) -> Path:
         None)}. Mirrored views are mirrored back, so that map, image and mask agree.
 
     Raises:
-        InputError: the run has no such category.
+        InputError: the run has no such category, or its data have changed since.
     """
     out = Path(out)
-    config = finished(out, category)["config"]
-    test = read_category(config["data"], category, missing_views=config["missing_views"]).test
+    results = finished(out, category)
+    config, row = results["config"], results["categories"][category]
+    read = read_category(config["data"], category, missing_views=config["missing_views"])
     stored = out / category / "maps.npy"
     try:
         nll = torch.from_numpy(np.load(stored))
     except FileNotFoundError:
         raise InputError(f"{stored} is missing: run the category again in another --out") from None
-    if len(nll) != len(test):
+    if data_fingerprint(read) != row.get("data"):
         raise InputError(
-            f"{stored} holds maps of {len(nll)} samples, the data set now has {len(test)} test "
-            "samples: run the category again in another --out"
+            f"{config['data']}: images, labels or masks of {category} have changed since {stored} "
+            "was made: give the command of the run again"
         )
-    maps, images = pixel_map(nll, MASK_SIZE).numpy(), image_scores(nll).numpy()
     entries = {}
-    for sample, views, scores in zip(test, maps, images, strict=True):
-        rows = zip(sample.images, sample.masks, sample.flips, views, scores, strict=True)
+    for sample, views, scores in zip(read.test, nll, image_scores(nll), strict=True):
+        maps = pixel_map(views[None], MASK_SIZE)[0].numpy()
+        rows = zip(sample.images, sample.masks, sample.flips, maps, scores, strict=True)
         for image, mask, flip, values, score in rows:
             if image is None:
                 continue
-            values = np.ascontiguousarray(values[:, ::-1]) if flip else values
+            values = np.ascontiguousarray(values[:, ::-1] if flip else values)
             entries[str(image)] = (values, float(score), None if mask is None else str(mask))
     path = out / category / "adeval.pkl"
     with whole_file(path) as draft:
-        draft.write_bytes(pickle.dumps(entries))
+        with open(draft, "wb") as file:
+            pickle.dump(entries, file)
     return path

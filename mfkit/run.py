@@ -14,6 +14,7 @@ from mfkit.layout import find_category
 from mfkit.needs import check_room, estimate
 from mfkit.presets import GRAPHS, PRESETS, Preset, choose_preset
 from mfkit.results import add_result, open_results
+from mfkit.store import data_fingerprint
 from mfkit.train import Diverged
 
 __all__ = ["GRAPHS", "PRESETS", "Preset", "run"]
@@ -44,7 +45,8 @@ def run(
         preset: a name of `mfkit.presets.PRESETS`.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random.
-        features: folder of the feature stores, to share them between runs; None is out/features.
+        features: folder of the feature stores, to share them between runs, in a folder for each
+            backbone and category; None is out/features.
         missing_views: see `mfkit.read_category`.
         cluster: None works here; see `mfkit.cluster.run_jobs` for the others.
         changes: of the preset: epochs, graph, message, foreground, view_dropout, amp, micro_batch;
@@ -59,8 +61,8 @@ def run(
         Diverged: the loss of the only category is not finite.
     """
     settings = choose_preset(preset, **changes)
-    data, out = Path(data).resolve(), Path(out)  # what workers get is absolute
-    features = Path(features or out / "features").resolve()
+    data, out = Path(data).absolute(), Path(out)  # for workers; a link stays one
+    features = Path(features or out / "features").resolve() / settings.backbone
     names = [category] if isinstance(category, str) else list(category or categories(data))
     for name in names:
         find_category(data, name)  # a misspelt name stops before the work starts
@@ -73,13 +75,11 @@ def run(
         **asdict(settings),
     }
     results = open_results(out, config, names)
-    for name in set(names) & set(results["categories"]):
-        print(f"{name}: done before, see {out / name}")
     read, troubles = _read(data, names, missing_views)
     jobs = {
         name: Job(part, data, settings, seed, place, out.resolve() / name, features / name)
         for name, part in read.items()
-        if name not in results["categories"]
+        if not _done(results, part, out)
     }
     if jobs:
         check_room(estimate(jobs.values()), out, features, "auto" if cluster else place)
@@ -111,6 +111,17 @@ def _read(
             print(f"{name}: {error}")
             troubles[name] = error
     return read, troubles
+
+
+def _done(results: dict, category: Category, out: Path) -> bool:
+    """Whether there is a result of this category, of the data as they are now."""
+    row = results["categories"].get(category.name)
+    if row is None:
+        return False
+    done = row.get("data") == data_fingerprint(category)
+    how = "done before" if done else "its images, labels or masks have changed, so it is done again"
+    print(f"{category.name}: {how}, see {out / category.name}")
+    return done
 
 
 def _here(jobs: dict[str, Job]) -> Iterator[tuple[str, dict | Exception]]:

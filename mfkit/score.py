@@ -41,7 +41,8 @@ def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
 
     Arguments:
         nll: (B, V, H, W) in nats per channel.
-        foreground: (B, V, H, W) of bool, some of it in every image.
+        foreground: (B, V, H, W) of bool. Where an image has none, all of it counts: to look at
+            everything is safer than to look away.
 
     Returns:
         (B, V, H, W) in nats per channel.
@@ -51,8 +52,9 @@ def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
         >>> quiet_background(nll, torch.tensor([[[[True, True, False]]]]))
         tensor([[[[-1., -3., -3.]]]])
     """
-    lowest = nll.masked_fill(~foreground, torch.inf).amin((2, 3), keepdim=True)
-    return torch.where(foreground, nll, lowest)
+    shown = foreground | ~foreground.any(-1, keepdim=True).any(-2, keepdim=True)
+    lowest = nll.masked_fill(~shown, torch.inf).amin((2, 3), keepdim=True)
+    return torch.where(shown, nll, lowest)
 
 
 def image_scores(nll: Tensor, foreground: Tensor | None = None, rule: str = "max") -> Tensor:

@@ -13,10 +13,11 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit.data import Sample
+from mfkit.data import Category, Sample
 from mfkit.files import InputError, whole_file
+from mfkit.layout import Fault
 
-__all__ = ["RowStore", "images_fingerprint"]
+__all__ = ["RowStore", "data_fingerprint", "images_fingerprint"]
 
 
 class RowStore:
@@ -92,7 +93,7 @@ class RowStore:
                 for rows in make(done):
                     file.write(rows.astype(cls.dtype, copy=False).tobytes())
                     bar.update(len(rows))
-        return cls(path)
+            return cls(path)  # before another run may make other rows of this name
 
 
 def images_fingerprint(maker: str, samples: Sequence[Sample]) -> str:
@@ -100,10 +101,29 @@ def images_fingerprint(maker: str, samples: Sequence[Sample]) -> str:
     digest = hashlib.sha256(maker.encode())
     for sample in samples:
         for image, flip in zip(sample.images, sample.flips, strict=True):
-            image, status = image and image.absolute(), image and image.stat()
-            state = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
-            digest.update(f"{image} {state} {flip}\n".encode())
+            digest.update(os.fsencode(f"{_state(image)} {flip}\n"))
     return digest.hexdigest()
+
+
+def data_fingerprint(category: Category) -> str:
+    """A digest of everything of a data set that a result depends on: images, labels and masks."""
+    digest = hashlib.sha256(images_fingerprint("train", category.train).encode())
+    digest.update(images_fingerprint("test", category.test).encode())
+    for sample in category.test:
+        for label, mask in zip(sample.labels, sample.masks, strict=True):
+            digest.update(os.fsencode(f"{sample.label} {label} {_state(mask)}\n"))
+    return digest.hexdigest()
+
+
+def _state(path: Path | None) -> str:
+    """A file's name, size and time of change."""
+    if path is None:
+        return "None missing"
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # listed, but a link that leads nowhere
+        raise Fault(f"{path} does not exist; put the file there", "missing file") from None
+    return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def _row_size(shape: Sequence[int], dtype: type) -> int:

@@ -94,7 +94,8 @@ def train(
     objects (the released code divides by the number of all positions). After every epoch
     `folder/checkpoint.pt` and `folder/history.csv` are replaced. Everything random is drawn from
     (seed, epoch), so a run that was interrupted and called again with the same arguments
-    ends with the same weights as one that was not, on the same machine.
+    ends with the same weights as one that was not, on the same processor. (A GPU adds up in an
+    order of its own, so there the last digits may differ.)
 
     Arguments:
         flow: on the device to train on; ends in evaluation mode.
@@ -164,9 +165,9 @@ def train(
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
             }
-            save_state(state, checkpoint)
             with whole_file(folder / "history.csv") as draft:
                 pd.DataFrame(history).to_csv(draft, index=False)
+            save_state(state, checkpoint)  # last: what it holds is not done again
     flow.eval()
     return pd.DataFrame(history)
 
@@ -238,9 +239,10 @@ def _finite(loss: Tensor, epoch: int, step: int) -> float:
     """The loss as a number, or the end of training."""
     value = loss.item()
     if not torch.isfinite(loss):
+        kept = f"the checkpoint of epoch {epoch - 1} is kept; " if epoch > 1 else ""
         raise Diverged(
-            f"the loss is {value} in epoch {epoch}, step {step}: the checkpoint of epoch "
-            f"{epoch - 1} is kept; train with a smaller learning rate or with clipped gradients"
+            f"the loss is {value} in epoch {epoch}, step {step}: {kept}train in another folder "
+            "with a smaller learning rate, or with clipped gradients as the preset workshop does"
         )
     return value
 
@@ -256,11 +258,12 @@ def _restore(
     device = next(flow.parameters()).device
     try:
         state = torch.load(checkpoint, map_location=device, weights_only=True)
+        earlier = state["settings"]
     except Exception as error:  # torch.load raises almost anything for a file that is not its own
         raise InputError(
             f"{checkpoint} is damaged ({error}): delete it, and training starts from the beginning"
         ) from error
-    changed = [key for key, value in settings.items() if state["settings"].get(key) != value]
+    changed = [key for key, value in settings.items() if earlier.get(key) != value]
     if changed:
         raise InputError(
             f"{checkpoint} was trained with another {' and '.join(changed)}: choose the same "

@@ -203,6 +203,16 @@ def test_every_local_worker_sees_a_gpu_that_this_process_may_use(monkeypatch):
     assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["6", "7"]
 
 
+def test_local_workers_share_the_processors(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr(cluster, "estimate", lambda jobs: SimpleNamespace(memory=1))
+    places = {}
+    monkeypatch.setattr(distributed, "SpecCluster", lambda **options: places.update(options))
+    cluster._local(distributed, dict.fromkeys("abc", SimpleNamespace(device="cpu")))
+    seen = [worker["options"]["env"]["OMP_NUM_THREADS"] for worker in places["workers"].values()]
+    assert seen == ["5", "5", "5"]
+
+
 def test_without_dask_everything_else_works():
     """Dask is imported only when it is asked for."""
     code = "import sys, mfkit.run; sys.exit('distributed' in sys.modules)"

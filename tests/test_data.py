@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +330,51 @@ def test_sixteen_bit_image(tmp_path):
     Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(InputError, match=r"deep.png.*convert it to 8 bits"):
         read_image(tmp_path / "deep.png")
+
+
+@pytest.mark.parametrize("kind", [b"\x02", b"\x04"], ids=["RGB", "grey and alpha"])
+def test_sixteen_bit_image_that_pillow_would_cut_to_eight(tmp_path, kind):
+    """A PNG written by hand: Pillow writes no such file, and reads it without a word."""
+    channels = {b"\x02": 3, b"\x04": 2}[kind]
+    rows = zlib.compress((b"\0" + b"\x0f\xff" * channels * 2) * 2)  # two by two pixels of 12 bits
+    head = b"\0\0\0\x02" * 2 + b"\x10" + kind + b"\0\0\0"
+    parts = [(b"IHDR", head), (b"IDAT", rows), (b"IEND", b"")]
+    chunks = [
+        len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+        for name, data in parts
+    ]
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(InputError, match=r"deep.png: holds more than 8 bits.*convert it"):
+        read_image(tmp_path / "deep.png")
+
+
+def test_too_many_pixels(tmp_path, monkeypatch):
+    Image.new("L", (64, 64)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match=r"huge.png: too large to be read safely.*make it smaller"):
+        read_image(tmp_path / "huge.png")
+
+
+def test_images_are_turned_as_the_camera_noted(tmp_path):
+    pixels = np.zeros((64, 32, 3), np.uint8)
+    pixels[:32, :16] = 255
+    turn = Image.Exif()
+    turn[0x0112] = 6  # lies on its right side
+    flat = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
+    flat.save(tmp_path / "turned.jpg", exif=turn, quality=95)
+    assert np.abs(read_image(tmp_path / "turned.jpg").astype(int) - pixels).max() < 16
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "m.png")
+    assert read_mask(tmp_path / "m.png", image=tmp_path / "turned.jpg").shape == (64, 32)
+
+
+def test_what_is_transparent_is_no_defect(tmp_path):
+    paint = np.full((8, 8, 4), 255, np.uint8)
+    paint[4:, :, 3] = paint[:, 4:, 3] = 0  # white everywhere, a quarter of it can be seen
+    Image.fromarray(paint).save(tmp_path / "m.png")
+    expected = np.zeros((8, 8), bool)
+    expected[:4, :4] = True
+    assert np.array_equal(read_mask(tmp_path / "m.png"), expected)
+    assert np.array_equal(read_image(tmp_path / "m.png")[..., 0] > 127, expected)
 
 
 def test_mask_of_another_size_than_its_image(tmp_path):

@@ -1,15 +1,18 @@
 """Features are computed once, can be trusted, and continue where they stopped."""
 
 import json
+import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import tiny_backbone
+from filelock import FileLock, Timeout
 from trees import tree
 
 from mfkit.data import read_category, read_image
@@ -145,6 +148,39 @@ def test_another_fingerprint_makes_the_features_anew(samples, backbone, tmp_path
     assert second.fingerprint != first.fingerprint
     assert not torch.equal(second.read(range(5)), old)
     assert torch.equal(first.read(range(5)), old)  # for whoever is still reading
+
+
+def test_a_store_is_opened_before_another_may_take_its_name(
+    samples, backbone, tmp_path, monkeypatch
+):
+    """Two runs with two backbones that share a folder: each must get its own features."""
+    opened, locked = FeatureStore.__init__, []
+
+    def open_slowly(self, path):
+        try:
+            FileLock(path.with_suffix(".lock")).acquire(timeout=0)
+        except Timeout:
+            locked.append(path)
+        opened(self, path)
+
+    monkeypatch.setattr(FeatureStore, "__init__", open_slowly)
+    FeatureStore.build(tmp_path / "f.f16", samples, backbone)
+    assert locked == [tmp_path / "f.f16"]
+
+
+def test_a_link_that_leads_nowhere(samples, backbone, tmp_path):
+    image = samples[0].images[0]
+    image.unlink()
+    image.symlink_to(tmp_path / "gone.jpg")
+    with pytest.raises(InputError, match=f"{image.name} does not exist; put the file there"):
+        FeatureStore.build(tmp_path / "f.f16", samples, backbone)
+
+
+def test_a_folder_whose_name_is_no_unicode(backbone, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    tree(folder, train=2)
+    samples = read_category(folder, "audiojack").train
+    assert len(FeatureStore.build(tmp_path / "f.f16", samples, backbone)) == 2
 
 
 def test_a_store_that_is_not_there(tmp_path):

@@ -323,7 +323,8 @@ def test_a_run_with_foreground_and_bfloat16(tmp_path, capsys):
         "evaluation",
     ]
     assert all(0 <= results["mean"][key] <= 1 for key in METRICS)
-    assert (out / "features" / "audiojack" / "test-border.bool").stat().st_size == 5 * 5 * 16
+    masks = out / "features" / "tiny" / "audiojack" / "test-border.bool"
+    assert masks.stat().st_size == 5 * 5 * 16
     assert main(command) == 2  # other settings
     capsys.readouterr()
     assert main([*command, "--foreground", "nowhere"]) == 2

@@ -1,5 +1,6 @@
 """What the explorer computes is what the flow says: whole, changed, and on the way back."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -175,6 +176,8 @@ def test_what_does_not_fit_is_refused(category):
         Latents(WHEEL, features(4, views=3), category.test)
     with pytest.raises(ValueError, match="got 3 and 4"):
         Latents(WHEEL, features(4), category.test[:3])
+    with pytest.raises(ValueError, match=r"flow 0' should be on the CPU.*flow.cpu\(\)"):
+        Latents(copy.deepcopy(WHEEL).to("meta"), features(4), category.test)
     with pytest.raises(ValueError, match="got 4 and 3"):
         Patches(features(3), category.test)
 

@@ -257,7 +257,7 @@ def test_views_can_be_left_out_when_scoring(tmp_path):
     tree(tmp_path / "data")
     run(tmp_path / "data", tmp_path / "out")
     flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
-    store = FeatureStore(tmp_path / "out" / "features" / "audiojack" / "test.f16")
+    store = FeatureStore(tmp_path / "out" / "features" / "tiny" / "audiojack" / "test.f16")
     samples = read_category(tmp_path / "data", "audiojack").test
     present = torch.ones(len(samples), 5, dtype=torch.bool)
     present[::2, 1] = present[1, [0, 2, 3, 4]] = False

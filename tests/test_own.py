@@ -137,6 +137,22 @@ def test_nothing_to_index(tmp_path):
     refused(tmp_path / "nowhere", "nowhere", "arrange the images as")
 
 
+def test_no_image_that_can_be_read(tmp_path):
+    gears(tmp_path, suffix=".png")
+    for path in tmp_path.rglob("*.png"):
+        path.rename(path.with_suffix(".webp"))
+    refused(tmp_path, tmp_path / "gears", "no image there", ".png")
+
+
+def test_a_name_that_may_be_misspelt(tmp_path):
+    """Where images may be missing, it would quietly become one more camera."""
+    gears(tmp_path)
+    image = tmp_path / "gears" / "train" / "OK" / "1" / "left.jpg"
+    image.rename(image.with_name("letf.jpg"))
+    with pytest.warns(UserWarning, match=r"'letf' has an image in 1 of 6 samples only: .* rename"):
+        write_index(tmp_path, "gears", missing_views="allow")
+
+
 def test_a_missing_camera(tmp_path):
     base = gears(tmp_path)
     (base / "train" / "OK" / "2" / "front.jpg").unlink()

@@ -32,7 +32,7 @@ def test_one_training_step_and_one_scoring_pass(tmp_path, monkeypatch):
     backbone_on.cache_clear()
     assert results["config"]["foreground"] == "border"
     assert all(np.isfinite(value) for value in results["mean"].values())
-    features = tmp_path / "out" / "features" / "audiojack"
+    features = tmp_path / "out" / "features" / "efficientnet_b5" / "audiojack"
     assert FeatureStore(features / "train.f16").shape == (1, 5, 304, 24, 24)
     assert ForegroundStore(features / "train-border.bool").shape == (1, 5, 24, 24)
     flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")

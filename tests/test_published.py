@@ -143,7 +143,7 @@ def test_a_program_that_is_told_the_foreground_gives_the_scores_of_its_run(tmp_p
     out = tmp_path / "out"
     run(tmp_path / "data", out, foreground="border")
     assert main(["deploy", "--run", str(out), "--category", "audiojack"]) == 0
-    features = out / "features" / "audiojack"
+    features = out / "features" / "tiny" / "audiojack"
     x, shows = (
         store(features / name)
         for store, name in ((FeatureStore, "test.f16"), (ForegroundStore, "test-border.bool"))

@@ -5,21 +5,26 @@ import pickle
 import re
 import socket
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import tiny_backbone
 from PIL import Image
-from trees import edit, tree
+from trees import edit, picture, tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
+from mfkit.devices import choose_device
 from mfkit.evaluation import METRICS, evaluate
+from mfkit.features import BACKBONES
 from mfkit.files import InputError
 from mfkit.job import Job
 from mfkit.messages import MESSAGES
-from mfkit.presets import GRAPHS
+from mfkit.presets import GRAPHS, PRESETS
 from mfkit.results import read_results, table
 from mfkit.run import run
 from mfkit.saved import load_flow
@@ -37,7 +42,7 @@ def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
     assert list(results) == ["categories", "mean", "config", "versions"]
     assert list(results["categories"]) == ["audiojack", "gears"]
     row = results["categories"]["gears"]
-    assert list(row) == [*METRICS, "samples", "seconds"]
+    assert list(row) == [*METRICS, "samples", "data", "seconds"]
     assert row["samples"] == 5
     assert results["mean"]["s_auroc"] == pytest.approx(
         np.mean([part["s_auroc"] for part in results["categories"].values()])
@@ -77,7 +82,7 @@ def test_the_saved_model_gives_the_saved_results(tmp_path):
     from mfkit.features import FeatureStore
 
     flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
-    store = FeatureStore(tmp_path / "out" / "features" / "audiojack" / "test.f16")
+    store = FeatureStore(tmp_path / "out" / "features" / "tiny" / "audiojack" / "test.f16")
     samples = read_category(tmp_path / "data", "audiojack").test
     metrics, nll, _, _ = evaluate(flow, store, samples, batch=3)
     assert metrics == pytest.approx(
@@ -145,6 +150,54 @@ def test_features_can_be_shared_between_runs(tmp_path, monkeypatch):
     rows = table([tmp_path / "wheel", tmp_path / "empty"])
     assert rows.index.tolist() == [("audiojack", "wheel"), ("audiojack", "empty")]
     assert load_flow(tmp_path / "empty" / "audiojack" / "model.pt").graph.edges == ()
+
+
+def test_backbones_that_share_a_folder_keep_their_features(tmp_path, monkeypatch):
+    tree(tmp_path / "data")
+    monkeypatch.setitem(BACKBONES, "other", lambda pretrained: tiny_backbone())
+    monkeypatch.setitem(PRESETS, "other", replace(PRESETS["workshop"], backbone="other"))
+    for preset in ("workshop", "other"):
+        run(tmp_path / "data", tmp_path / preset, preset=preset, features=tmp_path / "shared")
+    kept = {path.relative_to(tmp_path / "shared") for path in (tmp_path / "shared").rglob("*.f16")}
+    names = [f"{b}/audiojack/{split}.f16" for b in ("tiny", "other") for split in ("train", "test")]
+    assert kept == set(map(Path, names))
+
+
+def test_labels_that_change_are_noticed(tmp_path, capsys):
+    """The flow learns nothing from them, so only the comparison is done again."""
+    file = tree(tmp_path / "data", codes={"BX": 2, "HS": 2})
+    before = run(tmp_path / "data", tmp_path / "out")["categories"]["audiojack"]
+
+    def relabel(table):
+        for row in table["test"]:
+            if row["anomaly_class"] == "HS":
+                row.update(anomaly_class="OK", mask_path=None)
+
+    edit(file, relabel)
+    capsys.readouterr()
+    after = run(tmp_path / "data", tmp_path / "out")["categories"]["audiojack"]
+    assert "labels or masks have changed, so it is done again" in capsys.readouterr().out
+    fresh = run(tmp_path / "data", tmp_path / "fresh")["categories"]["audiojack"]
+    assert {key: after[key] for key in METRICS} == {key: fresh[key] for key in METRICS}
+    assert after["i_auroc"] != before["i_auroc"]
+    run(tmp_path / "data", tmp_path / "out")
+    assert "audiojack: done before" in capsys.readouterr().out
+
+
+def test_a_resolution_may_be_a_link(tmp_path):
+    tree(tmp_path / "data", resolution="realiad_512")
+    images = tmp_path / "data" / "realiad_512"
+    images.rename(tmp_path / "disk")
+    images.symlink_to(tmp_path / "disk")
+    assert run(images, tmp_path / "out")["mean"]
+
+
+def test_a_table_of_nothing(tmp_path):
+    tree(tmp_path / "data")
+    results = run(tmp_path / "data", tmp_path / "out")
+    (tmp_path / "out" / "results.json").write_text(json.dumps({**results, "categories": {}}))
+    with pytest.raises(InputError, match=r"out: no category is finished yet"):
+        table([tmp_path / "out"])
 
 
 def test_a_folder_as_irregular_as_the_real_one(tmp_path):
@@ -234,6 +287,17 @@ def break_training_split(root, file):
 def break_test_split(root, file):
     edit(file, lambda table: table.update(test=[r for r in table["test"] if r["mask_path"]][:0]))
     return [], ["audiojack", "the test split holds no"]
+
+
+def break_thin_masks(root, file):
+    """What is one of 512 pixels wide can fall between the 256 that are compared."""
+    for path in (root / "realiad_256" / "audiojack" / "NG").rglob("*.png"):
+        scratch = np.zeros((512, 512), np.uint8)
+        scratch[:, 8] = 255
+        Image.fromarray(scratch).save(path)
+    for path in (root / "realiad_256" / "audiojack" / "NG").rglob("*.jpg"):
+        picture(path, 1, size=512)
+    return [], ["no mask of the test split marks a defect on the 256 x 256 px"]
 
 
 FAULTS = [value for name, value in list(globals().items()) if name.startswith("break_")]
@@ -345,7 +409,7 @@ def test_masks_that_mark_nothing_stop_before_the_work(tmp_path, capsys):
     for mask in file.parents[1].rglob("NG/**/*.png"):
         Image.fromarray(np.minimum(np.array(Image.open(mask)), 1)).save(mask)  # 1 instead of 255
     assert main(["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
-    assert re.search(r"no mask .* marks a defect, .*png for one", capsys.readouterr().err)
+    assert re.search(r"no mask .* marks a defect .*, .*png for one", capsys.readouterr().err)
     assert not list((tmp_path / "out").rglob("*.f16"))
 
 
@@ -360,10 +424,10 @@ def test_export_says_that_the_data_set_has_changed(tmp_path, capsys):
     file = tree(tmp_path / "data")
     out = tmp_path / "out"
     assert main(["run", "--data", str(tmp_path / "data"), "--out", str(out)]) == 0
-    edit(file, lambda table: table.update(test=table["test"][5:]))
+    edit(file, lambda table: table["test"][-5].update(anomaly_class="OK", mask_path=None))
     export = ["export", "--run", str(out), "--category", "audiojack"]
     assert main(export) == 2
-    assert "maps of 5 samples, the data set now has 4" in capsys.readouterr().err
+    assert "labels or masks of audiojack have changed since" in capsys.readouterr().err
     (out / "audiojack" / "maps.npy").unlink()
     assert main(export) == 2
     assert "maps.npy is missing" in capsys.readouterr().err
@@ -387,6 +451,7 @@ def test_another_configuration_does_not_overwrite_results(tmp_path, capsys):
         (["table", "nowhere"], "no results there; make them with python -m mfkit run"),
         (["run", "--data", "nowhere"], "nowhere does not exist"),
         (["run", "--data", "DATA", "--device", "cuda:7"], "choose auto or"),
+        (["run", "--data", "DATA", "--device", "cpu:x"], "choose auto or"),
     ],
 )
 def test_wrong_arguments(arguments, part, tmp_path, capsys):
@@ -396,6 +461,13 @@ def test_wrong_arguments(arguments, part, tmp_path, capsys):
         arguments = [*arguments[:-1], "tpu"]
     assert main(arguments) == 2
     assert part in capsys.readouterr().err
+
+
+def test_float32_is_float32_on_a_gpu_too(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
+    assert choose_device("auto") == torch.device("cuda")
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def test_check_ends_with_1_on_trouble_and_0_without(tmp_path, capsys):

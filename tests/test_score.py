@@ -22,6 +22,14 @@ def test_background_does_not_floor_the_maximum():
     assert score.image_scores(nll, foreground, rule="mean").item() == -2.5
 
 
+def test_an_image_without_foreground_counts_as_a_whole():
+    nll = torch.tensor([[[[-1.0, 2.0]], [[-1.0, 2.0]]]])
+    shown = torch.tensor([[[[True, False]], [[False, False]]]])
+    assert torch.equal(
+        score.quiet_background(nll, shown), torch.tensor([[[[-1.0, -1]], [[-1, 2]]]])
+    )
+
+
 def test_sample_rules():
     images = torch.tensor([[1.0, 2.0, 6.0]])
     assert score.sample_scores(images).item() == 6

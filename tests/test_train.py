@@ -227,6 +227,21 @@ def test_a_checkpoint_of_other_settings_is_not_continued(store, tmp_path, change
         train(new_flow(), store, other, tmp_path / "a")
 
 
+def test_a_model_is_no_checkpoint(store, tmp_path):
+    save_flow(new_flow(), tmp_path / "a" / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"checkpoint.pt is damaged .* delete it"):
+        train(new_flow(), store, TRAINING, tmp_path / "a")
+
+
+def test_an_end_between_history_and_checkpoint_loses_no_row(store, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("mfkit.train.save_state", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(new_flow(), store, Training(epochs=1, batch=4), tmp_path / "a")
+    history = train(new_flow(), store, Training(epochs=1, batch=4), tmp_path / "a")
+    assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == len(history) == 1
+
+
 def test_a_checkpoint_of_another_flow_is_not_continued(store, tmp_path):
     train(new_flow(), store, TRAINING, tmp_path / "a")
     with pytest.raises(InputError, match="another flow"):

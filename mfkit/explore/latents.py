@@ -266,6 +266,9 @@ def _named(flows) -> dict[str, MultiFlow]:
         flows = dict(zip(map(str, named), flows, strict=True))
     if not flows:
         raise ValueError("'flows' should hold at least one flow, got none")
+    for name, flow in flows.items():
+        if isinstance(flow, MultiFlow) and next(flow.parameters()).device.type != "cpu":
+            raise ValueError(f"flow {name!r} should be on the CPU, as the features are: flow.cpu()")
     return {
         name: flow.eval() if isinstance(flow, MultiFlow) else load_flow(flow)
         for name, flow in flows.items()

@@ -145,7 +145,7 @@ def position(
     Arguments:
         z: (C,).
         told: worth of the message of each neighbour here, nats.
-        reach: the message axis goes from -reach to reach.
+        reach: the message axis goes from -reach to reach; longer bars are cut.
         patches: six images of one size, the position's own first; none: not shown.
     """
     figure = Figure(figsize=(WIDTH, 3.2), dpi=DPI)
@@ -182,9 +182,17 @@ def position(
         yticks=[(row, f"from {sender}") for row, sender in zip(rows, told, strict=True)],
         xlabel="worth of a message, nats" if told else "no message arrives",
     )
-    worth = np.clip(list(told.values()), -reach, reach)
-    colours = [PALETTE["sound" if value >= 0 else "defective"] for value in worth]
-    right.hlines(rows, 0, worth, color=colours, lw=9)
+    colours = [PALETTE["sound" if value >= 0 else "defective"] for value in told.values()]
+    right.hlines(rows, 0, np.clip(list(told.values()), -reach, reach), color=colours, lw=9)
+    for row, value in zip(rows, told.values(), strict=True):
+        right.text(
+            -0.06 * reach * np.sign(value),  # on the side that the bar leaves free
+            row,
+            f"{value:.0f}",
+            ha="right" if value >= 0 else "left",
+            va="center",
+            **SMALL,
+        )
     right.plot([0, 0], right.get_ylim(), color=PALETTE["ink"], lw=0.8)
     if patches:
         _patches(figure.add_axes((0.77, 0.05, 0.22, 0.85)), patches)

@@ -326,7 +326,7 @@ plt.show()
 # There is a second reason for many cameras, and it is less obvious. Some things are wrong only *in
 # comparison*: a pointer that stands left in one view and right in another, or a screw with a cross
 # slot from above and a line slot from the side. Each picture alone looks fine. Lesson 5 makes such
-# objects and shows who notices.
+# objects out of two sound ones, one view from here and four from there, and shows who notices.
 #
 # ## From pixels to features
 #
@@ -417,7 +417,7 @@ print("a weight can be trained:", any(weight.requires_grad for weight in backbon
 # be trained: frozen means frozen.
 #
 # What does a feature map look like? We show five channels of 112, for all views. To choose them
-# without taste, we take those that vary most from position to position.
+# by a rule and not by taste, we take those that vary most from position to position.
 
 # %%
 lively = f[0].std(dim=(2, 3)).mean(0).argsort(descending=True)[:5].tolist()
@@ -513,8 +513,9 @@ print(
 # The two views on the right have one bright place each, and it lies inside the line around the
 # broken edge. The other views stay darker, as they should, for they show nothing wrong. Their
 # largest distances, such as the spot in the upper right corner of view 2, lie at the border of the
-# picture, where the zeros around it disturb the features. Nobody told the program what damage is.
-# It has only seen sound objects, and it noticed that this place does not look like them.
+# picture, where there is only ground. Sound features vary half as much there as inside, and in
+# units of a small spread a small change is a large distance. Nobody told the program what damage
+# is. It has only seen sound objects, and it noticed that this place does not look like them.
 #
 # So are we done? Let us try the missing screw, one of the largest defects.
 
@@ -593,6 +594,8 @@ for name, images in group_v2(damaged_list).items():
         print(f"camera {camera} of sample {name} is missing")
         assert files[shuffle[0]].startswith(f"{name}_C{camera}_")
 print("rows left over by group_v1:", len(damaged_list) % 5)
+# `group_v1` would not have said a word. Four rows remain, so somebody who looks at the last sample
+# would see that one row is missing, but not which one; and all samples after the gap are mixed.
 
 # %% [markdown] tags=["exercise"]
 # **4. Does the map point at the defect?** Bring the mask of a view to the size of the map: a

@@ -144,8 +144,8 @@ for ax, scale, shift, name in ((top, 1, 0, "z"), (bottom, 2, 1, "x = 2z + 1")):
 plt.show()
 
 # %% [markdown]
-# Each coloured strip above and the strip of the same colour below hold the same points. The strips
-# below are twice as wide, and so they are half as high: the same area.
+# Each strip above and the strip below it, in the same place of the order, hold the same points. The
+# strips below are twice as wide, and so they are half as high: the same area.
 #
 # With logarithms the rule becomes a sum of two terms:
 #

@@ -65,9 +65,10 @@ course.method("score")
 #
 # ## A coupling that you can read
 #
-# A layer of a flow must be easy to invert, and its log-determinant must be easy to compute. The
-# *affine coupling* reaches both with a trick: it leaves one half of the numbers alone and uses it
-# to scale and shift the other half. With two numbers $x_1$ and $x_2$:
+# Lesson 2 wrote a coupling for points. Here it is again in three lines, as a reminder, before it
+# grows to maps. A layer of a flow must be easy to invert, and its log-determinant must be easy to
+# compute. The *affine coupling* reaches both with a trick: it leaves one half of the numbers alone
+# and uses it to scale and shift the other half. With two numbers $x_1$ and $x_2$:
 #
 # $$z_1 = e^{s} x_1 + t, \qquad z_2 = x_2, \qquad \text{where } s = s(x_2),\ t = t(x_2)$$
 #
@@ -148,7 +149,7 @@ print(f"scales lie between {math.exp(-1.9):.2f} and {math.exp(1.9):.2f}")
 # %% [markdown]
 # Near zero our curve is a line with the slope 0.636, a little flatter than the dotted one. Far out
 # it stays below 1.9. The dashed curve is the clamp of FrEIA's own blocks, which do not divide by
-# 1.9 inside the arctan: it has the same limits but twice the slope in the middle. We follow the
+# 1.9 inside the arctan: it has the same limits but 1.9 times the slope in the middle. We follow the
 # paper's code. One coupling can now stretch a number by a factor of at most 6.69.
 #
 # ## From two numbers to feature maps
@@ -401,7 +402,7 @@ assert torch.equal(nll_map(z, log_det), score.nll_map(z, log_det))
 # ## Train it
 #
 # The loss is the mean of this map over sound parts. Training is one short loop. Noise maps go with
-# every batch; the next but one section explains them.
+# every batch; the section *Why noise?* explains them.
 
 
 # %% tags=["setup"]
@@ -588,8 +589,8 @@ plt.show()
 # no upper limit**. With hidden noise it stops at the dotted line. That is no accident. The noisy
 # points are a normal density with variance 2 along the line and $2 \cdot 0.15^2 = 0.045$ across,
 # and no flow can beat the true density, whose score is $\frac12 \big(1 + \frac12 \log 2 + \frac12
-# \log 0.045\big) = -0.102$ on average. When the noise is told, the loss falls like without noise,
-# only more slowly.
+# \log 0.045\big) = -0.102$ on average. When the noise is told, the loss falls as it does
+# without noise, only more slowly.
 #
 # What does that mean for a new point that lies 0.1 beside the line in both coordinates?
 
@@ -769,6 +770,8 @@ def top_mean(nll, k):
     """(B, V, H, W) -> (B, V): the mean of the k highest scores."""
     # --- solution ---
     return nll.flatten(2).topk(k, dim=2).values.mean(dim=2)
+    # k = 10 suits defects of ten positions and more: one position that is high by chance, such as a
+    # grain of dust, then counts a tenth. A defect of one position is thinned out just as much.
 
 
 maps = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))

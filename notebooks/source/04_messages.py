@@ -79,9 +79,9 @@ for a, b in ((1.5, 1.5), (1.5, -1.5)):
 # %% [markdown]
 # The first pair agrees, the second one does not. The separated score is the same for both, because
 # each number alone is equally usual. The joint score finds the second pair very strange: 21.67
-# against 0.35 nats. **A swap of two views, or a mark that one camera sees and another one misses,
-# can only be found by a model of the views together.** At the end of this lesson we train a flow
-# that finds this out from data.
+# against 0.35 nats. **Views that do not belong together, each of them normal, can only be found by
+# a model of the views together.** At the end of this lesson we train a flow that finds this out
+# from data.
 #
 # ## Who hears whom
 #
@@ -564,8 +564,8 @@ x = torch.randn(4, 5, 6, 4, 4, generator=torch.Generator().manual_seed(3))
 with torch.no_grad():
     steps = zip(flow.trace(x), muted.trace(x), strict=True)
     differs = [(a - b).abs().amax(dim=(0, 2, 3, 4)) > 1e-6 for a, b in steps]
-for block, views in enumerate(differs):
-    print(f"after block {block}: views {views.nonzero().flatten().tolist()} differ")
+for block, views in enumerate(differs, start=1):
+    print(f"after block {block} of 3: views {views.nonzero().flatten().tolist()} differ")
 
 # %% [markdown]
 # Who changes after the first block? View 1, of course: it is the receiver. Views 0 and 2 as well.
@@ -784,7 +784,7 @@ x = torch.randn(2, 5, 4, 3, 3, generator=torch.Generator().manual_seed(0)).doubl
 print("untrained suspect, inverse works:", inverse_error(untrained, x) < 1e-9)
 
 # %% [markdown]
-# No! With gamma at 0 every coupling is the identity, also a wrong one. **A test of a flow must wake
+# No! With gamma at 0 every coupling is the identity, even a wrong one. **A test of a flow must wake
 # it first.** That is why this lesson calls `wake` before every check. To write the test is exercise
 # 3.
 #
@@ -897,9 +897,9 @@ print("CouplingSuspect, not woken, passes:", test_log_det(CouplingSuspect(4, row
 
 # %% [markdown] tags=["exercise"]
 # **4. Change the graph and explain the score.** Now there are three views, and views 0 and 2 see
-# the same colour; view 1 sees nothing of it. Train three flows: no arrows, an arrow only between 0
-# and 1, and arrows between 0 and 2. Which ones gain, and why? Then try the row 0 - 1 - 2 with four
-# blocks: nothing joins views 0 and 2 directly. Can it gain?
+# the same colour; view 1 sees nothing of it. Train three flows: no arrows, arrows between 0 and 1
+# only, and arrows between 0 and 2 only. Which ones gain, and why? Then try the row 0 - 1 - 2 with
+# four blocks: nothing joins views 0 and 2 directly. Can it gain?
 
 # %% tags=["exercise"]
 candidates = {

@@ -61,7 +61,9 @@ except ModuleNotFoundError as missing:
 
 # %% tags=["setup"]
 DATA, REAL = course.find_realiad()  # REALIAD_ROOT, or mini-iad
-CATEGORY = "audiojack" if REAL else "screw_block"
+NAMES = categories(DATA)
+CATEGORY = NAMES[0] if REAL else "screw_block"  # the one that we look at
+CHOSEN = [CATEGORY]  # those that are trained; NAMES takes all
 PRESET = "paper" if REAL and torch.cuda.is_available() else "workshop"
 TRAIN, EACH = (16, 10) if FAST else (None, None)  # samples to use; None takes all
 EPOCHS = 2 if FAST else PRESETS[PRESET].training.epochs
@@ -112,9 +114,8 @@ course.method("realiad")
 # which split, and where the mask of the defect lies.
 
 # %%
-names = categories(DATA)
-print(f"{len(names)} categories: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}")
-print("these are the 30 of Real-IAD:", set(names) == set(FLIPS))
+print(f"{len(NAMES)} categories: {', '.join(NAMES[:3])}{' ...' if len(NAMES) > 3 else ''}")
+print("these are the 30 of Real-IAD:", set(NAMES) == set(FLIPS))
 
 # %% [markdown]
 # ## Check it before you trust it
@@ -126,7 +127,7 @@ print("these are the 30 of Real-IAD:", set(names) == set(FLIPS))
 # ROOT`, and its exit code tells a script whether all is well.
 
 # %%
-report = check(DATA, [CATEGORY], progress=False)
+report = check(DATA, CHOSEN, progress=False)
 print(report.samples)
 print("\nno faults:", report.ok)
 if not report.ok:
@@ -164,12 +165,13 @@ def shorten(root, category, train, each, target):
     link = Path(target) / (images.name if images.name.startswith("realiad_") else "realiad_raw")
     link.unlink(missing_ok=True)
     link.symlink_to(images.absolute())
-    return Path(target)
 
 
 # Everything that this lesson writes. On Real-IAD it is kept, so that a run can go on tomorrow.
 WORK = course.find_data().parents[1] / "runs" / "lesson-7" if REAL else Path(tempfile.mkdtemp())
-FEW = shorten(DATA, CATEGORY, TRAIN, EACH, WORK / "data")
+FEW = WORK / "data"
+for name in CHOSEN:
+    shorten(DATA, name, TRAIN, EACH, FEW)
 category = read_category(FEW, CATEGORY)
 
 # %%
@@ -246,10 +248,10 @@ print("any:    ", to_positions(wire, 2, 2).tolist())
 #
 # ### Zero is not small
 #
-# Leaving out the background has a trap. The natural way is to multiply: $m = 0$ in the background,
-# so its score is 0. But a score is a negative log-likelihood without its constant, and a sound
-# position of a trained flow often scores *below* 0. Then the largest score of a sound image is the
-# 0 of its background. Two sound images, by hand:
+# Leaving out the background has the trap that you know from lesson 3. The natural way is to
+# multiply: $m = 0$ in the background, so its score is 0. But a score is a negative log-likelihood
+# without its constant, and a sound position of a trained flow often scores *below* 0. Then the
+# largest score of a sound image is the 0 of its background. Two sound images, by hand:
 
 # %%
 nll = torch.tensor([[[[-0.9, -0.2, 0.0, 0.0]], [[-0.8, -0.6, 0.0, 0.0]]]])  # (B, V, H, W)
@@ -275,14 +277,15 @@ print(quiet[0, :, 0].tolist())
 # python -m mfkit run --data ROOT --preset paper
 # ```
 #
-# Here we call the function with the same arguments. Before the work starts it says what it takes,
+# Here we call the function with the same arguments, for the categories in `CHOSEN`: one, or with
+# `CHOSEN = NAMES` at the top all there are. Before the work starts it says what it takes,
 # and stops if the disk has no room for it.
 
 # %% tags=["setup"]
 OUT = WORK / "run"
 home = OUT / CATEGORY
 settings = {"preset": PRESET, "foreground": "border", "device": "auto"}
-results = run(FEW, OUT, [CATEGORY], epochs=EPOCHS, **settings)
+results = run(FEW, OUT, CHOSEN, epochs=EPOCHS, **settings)
 
 # %%
 row = results["categories"][CATEGORY]
@@ -304,7 +307,7 @@ print("samples scored:", row["samples"] == len(category.test))
 
 # %%
 before = pd.read_csv(home / "history.csv")
-results = run(FEW, OUT, [CATEGORY], epochs=EPOCHS + 1, **settings)
+results = run(FEW, OUT, CHOSEN, epochs=EPOCHS + 1, **settings)
 after = pd.read_csv(home / "history.csv")
 print(f"epochs: {len(before)}, then {len(after)}")
 print("the first ones were not repeated:", after[: len(before)].equals(before))
@@ -368,7 +371,7 @@ frame.loc[frame.source != "this run"]
 
 # %% [markdown]
 # Read it with care. *One a category* means that 30 models were trained; *one for all* is the harder
-# task of a single model for all 30. A dash means that the figure was not given. Multi-Flow's
+# task of a single model for all 30. `NaN` means that the figure was not given. Multi-Flow's
 # figures per category could not be found, so there is nothing to compare a single category with.
 # And the rows of this run are:
 
@@ -422,9 +425,10 @@ print("\n".join(line for line in lines if line.startswith("## ")))
 # trained on the foreground, so it must be told where that is.
 
 # %%
-store = FeatureStore(OUT / "features" / CATEGORY / "test.f16")
+made = OUT / "features" / PRESETS[PRESET].backbone / CATEGORY
+store = FeatureStore(made / "test.f16")
 x = store.read([0, 1, 2])
-shows = ForegroundStore(OUT / "features" / CATEGORY / "test-border.bool").read([0, 1, 2])
+shows = ForegroundStore(made / "test-border.bool").read([0, 1, 2])
 elsewhere = torch.export.load(program).module()
 with torch.no_grad():
     maps, image, whole = elsewhere(x, shows)

@@ -33,11 +33,11 @@ from mfkit.train import Training
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"
 RUNS = ROOT / "runs" / "improved"
-FEATURES = ROOT / "runs" / "mini-iad" / "features"
+BEST = PRESETS["improved"]
+FEATURES = ROOT / "runs" / "mini-iad" / "features" / BEST.backbone
 PAGE = ROOT / "notebooks" / "results" / "improved.md"
 CATEGORIES = ("screw_block", "control_knob", "cast_flange")
 SEEDS = (0, 1, 2)
-BEST = PRESETS["improved"]
 
 
 def changed(preset: Preset = BEST, **training) -> Preset:
