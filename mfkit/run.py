@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from mfkit import cluster as machines
 from mfkit.data import Category, categories, read_category
 from mfkit.devices import choose_device
@@ -104,11 +106,11 @@ def _read(
 ) -> tuple[dict[str, Category], dict[str, Exception]]:
     """The categories that can be read, and what is wrong with the others."""
     read, troubles = {}, {}
-    for name in names:
+    for name in tqdm(names, desc="index"):
         try:
             read[name] = read_category(data, name, missing_views=missing_views)
         except InputError as error:
-            print(f"{name}: {error}")
+            tqdm.write(f"{name}: {error}")
             troubles[name] = error
     return read, troubles
 

@@ -700,8 +700,9 @@ rows = json.loads((DATA.parent.parent / "notebooks/results/questions.json").read
 means = pd.DataFrame(rows).groupby("variant", sort=False)[["swap_against", "s_auroc"]].mean()
 _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.scatter(means["swap_against"], means["s_auroc"], color=PALETTE["sound"])
+places = {"cycle, means": (0, -12), "wheel, view dropout 0.2": (0, -12), "hub": (-14, -4)}
 for name, (swap, found) in means.iterrows():
-    away = (0, -12) if name in ("cycle, means", "wheel, view dropout 0.2") else (0, 5)
+    away = places.get(name, (0, 5))  # points; where names would cover each other
     ax.annotate(name, (swap, found), away, textcoords="offset points", ha="center", fontsize=8)
 ax.set(
     xlabel="swapped views told apart, joint minus separated score, AUROC in percent",

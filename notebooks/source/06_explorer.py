@@ -1,8 +1,8 @@
 # %% [markdown] tags=["card"]
 # # 6 Explore the latent space
 #
-# **You build** a small explorer and use the large one on a trained flow: change a view, mute a
-# message, take a camera away, and see which cameras notice.
+# **You build** a small explorer, and look into a trained flow with the large one: change a view,
+# mute a message, take a camera away, and see which cameras notice.
 #
 # **You will be able to** write a widget whose state is plain numbers, judge by eye and by number
 # whether latents are Gaussian, take a score apart, say which camera told which one what, and walk

@@ -118,6 +118,16 @@ class Rows:
                 draft.write_text(json.dumps(results, indent=1) + "\n")
         print(self._key(row), flush=True)
 
+    def make(self, step: str, train: Callable, pace: Callable, page: Callable) -> None:
+        """Train, pace or page, whichever `step` says; "all": what the file lacks, then the page."""
+        if step in ("all", "train"):
+            train()
+        if step == "pace" or (step == "all" and not self.read("pace")):
+            pace()
+        if step in ("all", "page"):
+            page()
+            fill(self.path.with_suffix(".md"), "machine", f"Measured on {self._read()['machine']}.")
+
     def _read(self) -> dict:
         if self.path.exists():
             return json.loads(self.path.read_text())

@@ -1,9 +1,9 @@
 """What do the cameras tell each other? All variants, swapped, muted and missing views.
 
-    python tests/benchmarks/questions.py train          # hours; parts may run side by side
-    python tests/benchmarks/questions.py train --long   # the longer runs, too
-    python tests/benchmarks/questions.py pace           # minutes; seconds per epoch of all variants
-    python tests/benchmarks/questions.py                # writes the page from what there is
+    python tests/benchmarks/questions.py          # hours; what is measured is not measured again
+    python tests/benchmarks/questions.py train    # a part of it; several may run side by side
+    python tests/benchmarks/questions.py pace     # again: seconds per epoch of all variants
+    python tests/benchmarks/questions.py page     # the page from what there is
 
 `train` takes --category, --variant and --seed, so that several processes can share the work. What
 a run tells is kept in notebooks/results/questions.json at once, and a run that is in there is not
@@ -92,7 +92,7 @@ PUBLISHED = [  # facts of other work, on Real-IAD; GeoMAD is one model for all c
 LONG = {"workshop": (20, 40, 80, 160), "improved": (20, 80)}  # epochs, until little is gained
 ROWS = Rows(
     PAGE.with_suffix(".json"),
-    "python tests/benchmarks/questions.py train --long, then pace",
+    "python tests/benchmarks/questions.py",
     {
         "category": CATEGORIES,
         "preset": tuple(LONG),
@@ -109,9 +109,10 @@ def train(options: argparse.Namespace) -> None:
         for seed in options.seed:
             for name in options.variant:
                 ROWS.once("runs", _question, category=category, variant=name, seed=seed)
-    for preset, counts in LONG.items() if options.long else ():
-        for name, epochs in itertools.product(("separated", "wheel"), counts):
-            ROWS.once("long", _question_long, preset=preset, variant=name, epochs=epochs)
+    if "screw_block" in options.category and 0 in options.seed:
+        for preset, counts in LONG.items():
+            for name, epochs in itertools.product(("separated", "wheel"), counts):
+                ROWS.once("long", _question_long, preset=preset, variant=name, epochs=epochs)
 
 
 def _folder(*parts: str | int) -> Path:
@@ -210,19 +211,13 @@ def _add_unpublished() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", nargs="?", choices=("train", "pace", "page"), default="page")
+    parser.add_argument("step", nargs="?", choices=("all", "train", "pace", "page"), default="all")
     parser.add_argument("--category", nargs="+", choices=CATEGORIES, default=CATEGORIES)
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
-    parser.add_argument("--long", action="store_true", help="the longer runs as well")
     options = parser.parse_args()
     _add_unpublished()
-    if options.command == "train":
-        train(options)
-    elif options.command == "pace":
-        pace()
-    else:
-        page()
+    ROWS.make(options.step, lambda: train(options), pace, page)
 
 
 if __name__ == "__main__":

@@ -296,7 +296,13 @@ def page(results: dict) -> None:
         shape = " x ".join(map(str, SIZES[size]))
         text = f"**{size}**: {shape}, {operations}\n\n{markdown(titles, lines)}"
         fill(PAGE, size, text)
-    titles = ["size", "form", "training step", "scoring pass", "share of its memory"]
+    titles = [
+        "size",
+        "form",
+        "step, times as fast",
+        "scoring, times as fast",
+        "share of its memory",
+    ]
     fill(ROOT / "README.md", "speed", markdown(titles, brief))
     other = results["around"]
     lines = [
@@ -311,10 +317,11 @@ def page(results: dict) -> None:
     fill(PAGE, "around", markdown(["what", "measured"], lines))
     figure = Figure(figsize=(13, 3.4), layout="constrained")
     for ax, row in zip(figure.subplots(1, 4, sharey=True), results["growth"]["rows"], strict=True):
-        for name, exponent in zip(("step", "score"), row["exponents"], strict=True):
-            ax.loglog(
-                row["values"], row[name], marker="o", label=f"{name}, exponent {exponent:.2f}"
-            )
+        for name, colour, exponent in zip(
+            ("step", "score"), ("sound", "defective"), row["exponents"], strict=True
+        ):
+            label = f"{name}, exponent {exponent:.2f}"
+            ax.loglog(row["values"], row[name], "o-", color=plot.PALETTE[colour], label=label)
         ax.set_xticks(row["values"], row["values"])
         ax.minorticks_off()
         ax.set_xlabel(row["size"])
