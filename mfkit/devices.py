@@ -29,13 +29,16 @@ def choose_device(name: str) -> torch.device:
     }
     if name == "auto":
         name = next(device for device, available in here.items() if available)
-    kind, _, number = name.partition(":")
-    if not here.get(kind, False) or not (number or "0").isdecimal():
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or not here.get(device.type, False):
         known = ", ".join(device for device, available in here.items() if available)
         raise InputError(f"--device {name} is not available here; choose auto or {known}")
-    if kind == "cuda":
+    if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
-    return torch.device(name)
+    return device
 
 
 def autocast(device: torch.device, amp: str | None) -> AbstractContextManager:

@@ -1,15 +1,18 @@
 """Images and masks as arrays."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from mfkit.layout import Fault
 
 __all__ = ["read_image", "read_mask"]
+
+DEEP = re.compile("(?<!BGR);16")  # in the name of a decoder: 16 bits per channel, not per pixel
 
 
 def read_image(path: str | Path, size: int | None = None, flip: bool = False) -> np.ndarray:
@@ -54,8 +57,8 @@ def read_mask(
     mask = _decode(path, "L")
     if image is not None:
         with _opened(image) as picture:
-            ImageOps.exif_transpose(picture, in_place=True)
-            expected = picture.size
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            expected = picture.size[::-1] if turned else picture.size
         if mask.size != expected:
             raise Fault(
                 f"{path}: the mask has {mask.width} x {mask.height} px but its image {image} has "
@@ -74,7 +77,7 @@ def _pixels(image: Image.Image, size: int | None, flip: bool, how: int) -> np.nd
 
 def _decode(path: str | Path, mode: str) -> Image.Image:
     with _opened(path) as image:
-        if image.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in image.tile):
+        if image.mode.startswith(("I", "F")) or any(DEEP.search(str(tile)) for tile in image.tile):
             raise Fault(
                 f"{path}: holds more than 8 bits per channel; convert it to 8 bits",
                 "unreadable file",

@@ -1,5 +1,6 @@
 """From a folder of pictures to results: one category, or all of them, here or on many machines."""
 
+import os
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -63,7 +64,7 @@ def run(
         Diverged: the loss of the only category is not finite.
     """
     settings = choose_preset(preset, **changes)
-    data, out = Path(data).absolute(), Path(out)  # for workers; a link stays one
+    data, out = Path(os.path.abspath(data)), Path(out)  # for workers; a link stays one
     features = Path(features or out / "features").resolve() / settings.backbone
     names = [category] if isinstance(category, str) else list(category or categories(data))
     for name in names:
@@ -77,11 +78,10 @@ def run(
         **asdict(settings),
     }
     results = open_results(out, config, names)
-    read, troubles = _read(data, names, missing_views)
+    read, troubles = _to_do(data, names, missing_views, results)
     jobs = {
         name: Job(part, data, settings, seed, place, out.resolve() / name, features / name)
         for name, part in read.items()
-        if not _done(results, part, out)
     }
     if jobs:
         check_room(estimate(jobs.values()), out, features, "auto" if cluster else place)
@@ -101,28 +101,32 @@ def run(
     return results
 
 
-def _read(
-    data: Path, names: Sequence[str], missing_views: str
+def _to_do(
+    data: Path, names: Sequence[str], missing_views: str, results: dict
 ) -> tuple[dict[str, Category], dict[str, Exception]]:
-    """The categories that can be read, and what is wrong with the others."""
+    """The categories that have no result yet, and what is wrong with those that cannot be read."""
     read, troubles = {}, {}
     for name in tqdm(names, desc="index"):
         try:
-            read[name] = read_category(data, name, missing_views=missing_views)
+            category = read_category(data, name, missing_views=missing_views)
+            if not _done(results["categories"].get(name), category):
+                read[name] = category
         except InputError as error:
             tqdm.write(f"{name}: {error}")
             troubles[name] = error
     return read, troubles
 
 
-def _done(results: dict, category: Category, out: Path) -> bool:
+def _done(row: dict | None, category: Category) -> bool:
     """Whether there is a result of this category, of the data as they are now."""
-    row = results["categories"].get(category.name)
     if row is None:
         return False
     done = row.get("data") == data_fingerprint(category)
-    how = "done before" if done else "its images, labels or masks have changed, so it is done again"
-    print(f"{category.name}: {how}, see {out / category.name}")
+    tqdm.write(
+        f"{category.name}: done before"
+        if done
+        else f"{category.name}: its images, labels or defect masks have changed since it was done"
+    )
     return done
 
 

@@ -101,29 +101,32 @@ def images_fingerprint(maker: str, samples: Sequence[Sample]) -> str:
     digest = hashlib.sha256(maker.encode())
     for sample in samples:
         for image, flip in zip(sample.images, sample.flips, strict=True):
-            digest.update(os.fsencode(f"{_state(image)} {flip}\n"))
+            status = image and _status(image)
+            state = f"{status.st_size} {status.st_mtime_ns}" if status else "missing"
+            digest.update(os.fsencode(f"{image and image.absolute()} {state} {flip}\n"))
     return digest.hexdigest()
 
 
 def data_fingerprint(category: Category) -> str:
-    """A digest of everything of a data set that a result depends on: images, labels and masks."""
-    digest = hashlib.sha256(images_fingerprint("train", category.train).encode())
-    digest.update(images_fingerprint("test", category.test).encode())
-    for sample in category.test:
-        for label, mask in zip(sample.labels, sample.masks, strict=True):
-            digest.update(os.fsencode(f"{sample.label} {label} {_state(mask)}\n"))
+    """A digest of what a data set contributes to a result: images, labels and masks of defects.
+
+    A file is told by its name and size, so that a copy of a data set is the same data set.
+    """
+    digest = hashlib.sha256()
+    for split, samples in category.splits.items():
+        for sample in samples:
+            for image, label, mask in zip(sample.images, sample.labels, sample.masks, strict=True):
+                sizes = [path and _status(path).st_size for path in (image, mask)]
+                state = f"{split} {image} {mask} {sizes} {sample.label} {label}\n"
+                digest.update(os.fsencode(state))
     return digest.hexdigest()
 
 
-def _state(path: Path | None) -> str:
-    """A file's name, size and time of change."""
-    if path is None:
-        return "None missing"
+def _status(path: Path) -> os.stat_result:
     try:
-        status = path.stat()
+        return path.stat()
     except FileNotFoundError:  # listed, but a link that leads nowhere
         raise Fault(f"{path} does not exist; put the file there", "missing file") from None
-    return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def _row_size(shape: Sequence[int], dtype: type) -> int:

@@ -118,7 +118,7 @@ def train(
         **asdict(training),
         "seed": seed,
         "flow": flow.config,
-        "features": store.fingerprint,
+        "set of images": store.fingerprint,
         "foreground": None if foreground is None else foreground.fingerprint,
     }
     settings["betas"] = list(training.betas)
@@ -165,11 +165,16 @@ def train(
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
             }
-            with whole_file(folder / "history.csv") as draft:
-                pd.DataFrame(history).to_csv(draft, index=False)
-            save_state(state, checkpoint)  # last: what it holds is not done again
+            save_state(state, checkpoint)
+            _write(history, folder)
+    _write(history, folder)  # again, as this may have been missed when an earlier call ended
     flow.eval()
     return pd.DataFrame(history)
+
+
+def _write(history: list[dict], folder: Path) -> None:
+    with whole_file(folder / "history.csv") as draft:
+        pd.DataFrame(history).to_csv(draft, index=False)
 
 
 def _batches(
@@ -207,7 +212,7 @@ def _step(
     batch: tuple[Tensor, ...],
     training: Training,
 ) -> Tensor:
-    """Change the weights once, by a batch of `_batches`; the loss before it."""
+    """Change the weights by a batch of `_batches` if its loss is finite; the loss."""
     optimizer.zero_grad(set_to_none=True)
     total, counted = 0.0, batch[-1].sum()
     parts = (part.split(training.micro_batch or len(part)) for part in batch)
@@ -217,9 +222,10 @@ def _step(
         loss = nll_map(z, log_det, shows).sum() / counted
         loss.backward()
         total = total + loss.detach()
-    if training.clip_norm is not None:
-        clip_grad_norm_(flow.parameters(), training.clip_norm)
-    optimizer.step()
+    if total.isfinite():
+        if training.clip_norm is not None:
+            clip_grad_norm_(flow.parameters(), training.clip_norm)
+        optimizer.step()
     return total
 
 
@@ -242,7 +248,7 @@ def _finite(loss: Tensor, epoch: int, step: int) -> float:
         kept = f"the checkpoint of epoch {epoch - 1} is kept; " if epoch > 1 else ""
         raise Diverged(
             f"the loss is {value} in epoch {epoch}, step {step}: {kept}train in another folder "
-            "with a smaller learning rate, or with clipped gradients as the preset workshop does"
+            "with a smaller learning rate or clipped gradients (`mfkit.train.Training`)"
         )
     return value
 

@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shutil
 import socket
 import subprocess
 from dataclasses import replace
@@ -176,12 +177,34 @@ def test_labels_that_change_are_noticed(tmp_path, capsys):
     edit(file, relabel)
     capsys.readouterr()
     after = run(tmp_path / "data", tmp_path / "out")["categories"]["audiojack"]
-    assert "labels or masks have changed, so it is done again" in capsys.readouterr().out
+    assert "labels or defect masks have changed since it was done" in capsys.readouterr().out
     fresh = run(tmp_path / "data", tmp_path / "fresh")["categories"]["audiojack"]
     assert {key: after[key] for key in METRICS} == {key: fresh[key] for key in METRICS}
     assert after["i_auroc"] != before["i_auroc"]
     run(tmp_path / "data", tmp_path / "out")
     assert "audiojack: done before" in capsys.readouterr().out
+
+
+def test_images_that_change_are_noticed_and_a_copy_is_not(tmp_path, capsys):
+    for name in ("audiojack", "gears"):
+        tree(tmp_path / "data", name)
+    out, images = tmp_path / "out", tmp_path / "data" / "realiad_256"
+    run(tmp_path / "data", out, ["audiojack"])
+    shutil.copytree(images, tmp_path / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(images)
+    (tmp_path / "copy").rename(images)
+    capsys.readouterr()
+    run(tmp_path / "out" / ".." / "data", out, ["audiojack"])
+    assert "audiojack: done before" in capsys.readouterr().out
+    picture(next((images / "audiojack" / "OK" / "S0001").glob("*_C4_*")), 4, seed=99)
+    with pytest.raises(InputError, match=r"audiojack: .* trained with another set of images"):
+        run(tmp_path / "data", out)
+    gone = next((images / "audiojack" / "OK" / "S0002").glob("*_C4_*"))
+    gone.unlink()
+    gone.symlink_to("nowhere")
+    with pytest.raises(InputError, match=f"audiojack: .*{gone.name} does not exist"):
+        run(tmp_path / "data", out)
+    assert list(read_results(out)["categories"]) == ["audiojack", "gears"]
 
 
 def test_a_resolution_may_be_a_link(tmp_path):
@@ -452,6 +475,7 @@ def test_another_configuration_does_not_overwrite_results(tmp_path, capsys):
         (["run", "--data", "nowhere"], "nowhere does not exist"),
         (["run", "--data", "DATA", "--device", "cuda:7"], "choose auto or"),
         (["run", "--data", "DATA", "--device", "cpu:x"], "choose auto or"),
+        (["run", "--data", "DATA", "--device", "cpu:"], "choose auto or"),
     ],
 )
 def test_wrong_arguments(arguments, part, tmp_path, capsys):

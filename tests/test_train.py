@@ -146,7 +146,7 @@ def test_kill_9_in_the_middle(store, tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     store, tmp_path, monkeypatch
 ):
-    read, calls = FeatureStore.read, []
+    read, calls, flow = FeatureStore.read, [], new_flow()
 
     def poisoned(self, indices):
         calls.append(1)
@@ -156,8 +156,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     with pytest.raises(
         Diverged, match=r"the loss is nan in epoch 3, step 2: the checkpoint of epoch 2"
     ):
-        train(new_flow(), store, TRAINING, tmp_path / "a")
+        train(flow, store, TRAINING, tmp_path / "a")
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "a").values())
+    assert all(weight.isfinite().all() for weight in flow.parameters())
     assert len(pd.read_csv(tmp_path / "a" / "history.csv")) == 2
 
 
@@ -233,9 +234,9 @@ def test_a_model_is_no_checkpoint(store, tmp_path):
         train(new_flow(), store, TRAINING, tmp_path / "a")
 
 
-def test_an_end_between_history_and_checkpoint_loses_no_row(store, tmp_path, monkeypatch):
+def test_an_end_between_checkpoint_and_history_loses_no_row(store, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("mfkit.train.save_state", lambda *_: 1 / 0)
+        patch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(new_flow(), store, Training(epochs=1, batch=4), tmp_path / "a")
     history = train(new_flow(), store, Training(epochs=1, batch=4), tmp_path / "a")

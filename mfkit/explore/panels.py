@@ -188,7 +188,7 @@ def position(
         right.text(
             -0.06 * reach * np.sign(value),  # on the side that the bar leaves free
             row,
-            f"{value:.0f}",
+            round(value),
             ha="right" if value >= 0 else "left",
             va="center",
             **SMALL,

@@ -690,10 +690,10 @@ print("view 1 swapped, the ring rises by more than two thirds of the wheel:", sh
 #
 # One category and one seed are an anecdote. The benchmark `tests/benchmarks/questions.py` trained
 # all published variants and some more on all three categories with three seeds each, and kept what
-# it measured in a file. Each point below is the mean of these nine runs. They differ from ours in
-# more than the number: they have the workshop preset with raw features and a smaller learning rate,
-# so they are further from done, and every view is swapped in turn. So the wheel, with its 0.98
-# above, stands at 76 here.
+# it measured in a file. Each point below is the mean of these nine runs. These
+# runs have the workshop preset, with raw features and a smaller learning rate, so they are further
+# from done than ours, and every view is swapped in turn: the wheel, with 98 percent in the table
+# above, reaches 76 percent here.
 
 # %%
 rows = json.loads((DATA.parent.parent / "notebooks/results/questions.json").read_text())["runs"]

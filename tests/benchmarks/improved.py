@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options = parser.parse_args()
-    ROWS.make(options.step, lambda: train(options), pace, page)
+    ROWS.make(options.step, "recipe", lambda: train(options), pace, page)
 
 
 if __name__ == "__main__":

@@ -114,15 +114,21 @@ class Rows:
             results = self._read()
             rows = [old for old in self.read(part) if self._key(old) != self._key(row)] + [row]
             results[part] = sorted(rows, key=self._place)
+            if part == "pace":  # the rest does not depend on it
+                results["machine"] = machine()
             with whole_file(self.path) as draft:
                 draft.write_text(json.dumps(results, indent=1) + "\n")
         print(self._key(row), flush=True)
 
-    def make(self, step: str, train: Callable, pace: Callable, page: Callable) -> None:
-        """Train, pace or page, whichever `step` says; "all": what the file lacks, then the page."""
+    def make(self, step: str, by: str, train: Callable, pace: Callable, page: Callable) -> None:
+        """Train, pace or page, whichever `step` says; "all": what the file lacks, then the page.
+
+        `by` is the name of what has a pace.
+        """
         if step in ("all", "train"):
             train()
-        if step == "pace" or (step == "all" and not self.read("pace")):
+        paced = {row[by] for row in self.read("pace")}
+        if step == "pace" or (step == "all" and not paced.issuperset(self.order[by])):
             pace()
         if step in ("all", "page"):
             page()

@@ -109,7 +109,8 @@ def train(options: argparse.Namespace) -> None:
         for seed in options.seed:
             for name in options.variant:
                 ROWS.once("runs", _question, category=category, variant=name, seed=seed)
-    if "screw_block" in options.category and 0 in options.seed:
+    asked = {*options.category, *options.variant, *options.seed}
+    if asked >= {"screw_block", "separated", "wheel", 0}:  # one process does all of the longer runs
         for preset, counts in LONG.items():
             for name, epochs in itertools.product(("separated", "wheel"), counts):
                 ROWS.once("long", _question_long, preset=preset, variant=name, epochs=epochs)
@@ -217,7 +218,7 @@ def main() -> None:
     parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options = parser.parse_args()
     _add_unpublished()
-    ROWS.make(options.step, lambda: train(options), pace, page)
+    ROWS.make(options.step, "variant", lambda: train(options), pace, page)
 
 
 if __name__ == "__main__":
