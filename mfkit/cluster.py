@@ -82,7 +82,7 @@ def _run(job: Job) -> dict:
     """On a worker: one job at a time, also if the worker has several threads."""
     with ONE_AT_A_TIME:
         if "OMP_NUM_THREADS" in os.environ:  # it may have come after PyTorch
-            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
         return job.run()
 
 

@@ -77,7 +77,8 @@ def write_index(
         )
     if cameras is None:
         cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
-        _doubt(cameras, samples)
+        if lenient:
+            _doubt(cameras, samples)
     if not cameras:
         raise Fault(
             f"{base}: no image there; {', '.join(sorted(SUFFIXES))} are read", "empty split"
