@@ -29,7 +29,7 @@ test-browser: .venv/mfkit-test
 	.venv/bin/python -m pytest tests/browser
 
 lab: .venv/mfkit-course
-	.venv/bin/jupyter lab notebooks/index.ipynb
+	.venv/bin/jupyter lab notebooks --LabApp.default_url=/lab/tree/index.ipynb
 
 # Writes the notebooks and their outputs from notebooks/source, in the fast setting.
 notebooks: .venv/mfkit-test
