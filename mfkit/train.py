@@ -136,6 +136,7 @@ def train(
     schedule = _schedule(optimizer, training, training.epochs * batches)
     if checkpoint.exists():
         history = _restore(checkpoint, settings, flow, optimizer, schedule)
+        _write(history, folder)  # an end right after the checkpoint may have missed its last row
     else:
         history = []
         if flow.config["standardize"]:
@@ -167,7 +168,6 @@ def train(
             }
             save_state(state, checkpoint)
             _write(history, folder)
-    _write(history, folder)  # again, as this may have been missed when an earlier call ended
     flow.eval()
     return pd.DataFrame(history)
 

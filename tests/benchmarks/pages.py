@@ -127,9 +127,11 @@ class Rows:
         """
         if step in ("all", "train"):
             train()
-        paced = {row[by] for row in self.read("pace")}
-        if step == "pace" or (step == "all" and not paced.issuperset(self.order[by])):
+        lacking = set(self.order[by]) - {row[by] for row in self.read("pace")}
+        if step == "pace" or (step == "all" and lacking):
             pace()
+        if step == "page" and lacking:
+            raise SystemExit(f"no page yet, measure the pace first: {', '.join(sorted(lacking))}")
         if step in ("all", "page"):
             page()
             fill(self.path.with_suffix(".md"), "machine", f"Measured on {self._read()['machine']}.")

@@ -172,8 +172,6 @@ def page() -> None:
     """Write the tables and the picture of what is in questions.json."""
     rows = whole_groups(pd.DataFrame(ROWS.read("runs")), "variant", NEEDED)
     seconds = {row["variant"]: row["seconds"] for row in ROWS.read("pace")}
-    if not seconds:
-        raise SystemExit("no page yet: measure the pace first")
     rows["epoch"] = rows["variant"].map(seconds)
     tables = [
         f"**{category}**\n\n{seed_table(group, ['variant'], TABLE)}"
