@@ -8,50 +8,60 @@ Shapes are written in one vocabulary everywhere:
 Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V, H, W), image scores
 (B, V), sample scores (B,). Likelihoods are in nats, scores in nats per channel.
 
-Read the files in the order of the method: views, messages, coupling, standardize, flow, score; then
-data, store, features, border, masks, foreground, saved, train, evaluation; then presets, job,
-results, run. `metrics` compares scores with labels, `probe` asks a trained flow questions, `plot`
-draws, `explore` is for people, `cluster` hands categories to many machines, `published` and
-`deploy` are for what comes after.
+Read the rooms in the order of the method. Two pillars, `data` -> `features` (pictures become
+feature maps) and `flow` -> `score` (feature maps become scores), meet in `experiment` (train,
+evaluate, compare) and in `explore` (for people). `course` is what notebooks share, `plot` draws.
+Each room says in which order to read its files.
 """
 
 from importlib import import_module
 
 _HOME = {
-    "Category": "data",
-    "CrossViewCoupling": "coupling",
-    "CrossViewNet": "messages",
-    "FeatureStore": "features",
-    "ForegroundStore": "foreground",
-    "InputError": "files",
-    "MultiFlow": "flow",
-    "PixelMetrics": "metrics",
-    "Sample": "data",
-    "Training": "train",
-    "ViewGraph": "views",
-    "ViewPermutation": "coupling",
-    "auroc": "metrics",
-    "categories": "data",
-    "evaluate": "evaluation",
-    "image_scores": "score",
-    "load_backbone": "features",
-    "load_flow": "saved",
-    "nll_map": "score",
-    "object_mask": "foreground",
-    "pixel_map": "score",
-    "quiet_background": "score",
-    "read_category": "data",
-    "sample_scores": "score",
-    "save_flow": "saved",
+    "data": ("Category", "Sample", "categories", "read_category", "read_image", "read_mask"),
+    "data.check": ("check",),
+    "data.own_cameras": ("write_index",),
+    "errors": ("Diverged", "InputError"),
+    "experiment": (
+        "PRESETS",
+        "Training",
+        "against_published",
+        "evaluate",
+        "export",
+        "render",
+        "table",
+    ),
+    "experiment.deploy": ("deploy",),
+    "experiment.run": ("run",),
+    "experiment.train": ("train",),
+    "features": ("FeatureStore", "ForegroundStore", "load_backbone", "object_mask"),
+    "flow": (
+        "CrossViewCoupling",
+        "CrossViewNet",
+        "MultiFlow",
+        "ViewGraph",
+        "ViewPermutation",
+        "load_flow",
+        "save_flow",
+    ),
+    "score": (
+        "PixelMetrics",
+        "auroc",
+        "image_scores",
+        "nll_map",
+        "pixel_map",
+        "quiet_background",
+        "sample_scores",
+    ),
 }
-__all__ = list(_HOME)
+_ROOM = {name: room for room, names in _HOME.items() for name in names}
+__all__ = sorted(_ROOM)
 
 
 def __getattr__(name: str):
     """Import a public name when it is asked for: whoever lists files should not wait for torch."""
-    if name not in _HOME:
+    if name not in _ROOM:
         raise AttributeError(f"module 'mfkit' has no attribute {name!r}")
-    return getattr(import_module(f"mfkit.{_HOME[name]}"), name)
+    return getattr(import_module(f"mfkit.{_ROOM[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -4,16 +4,8 @@ import argparse
 import math
 import sys
 
-from mfkit.check import check
-from mfkit.deploy import deploy
-from mfkit.devices import AMP
-from mfkit.files import NO_ROOM, InputError, cannot_write
-from mfkit.messages import MESSAGES
-from mfkit.presets import GRAPHS, PRESETS
-from mfkit.published import FORMATS, against_published, render
-from mfkit.results import export, table
-from mfkit.run import run
-from mfkit.train import Diverged
+import mfkit
+from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,33 +34,33 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(**options) -> int:
     out = options["out"] = options["out"] or "runs/{preset}-{graph}-{message}".format(**options)
-    results = run(**options)
-    print(table([out]).to_string(float_format="%.1f"))
+    results = mfkit.run(**options)
+    print(mfkit.table([out]).to_string(float_format="%.1f"))
     for name in results["categories"]:
         print(f"pictures: {out}/{name}/overview.png")
     return 0
 
 
 def _check(data: str, category: list[str] | None, missing_views: str) -> int:
-    report = check(data, category, missing_views=missing_views)
+    report = mfkit.check(data, category, missing_views=missing_views)
     print(report)
     return 0 if report.ok else 1
 
 
 def _table(runs: list[str], published: bool, form: str) -> int:
-    tables = [against_published(run) for run in runs] if published else [table(runs)]
+    tables = [mfkit.against_published(run) for run in runs] if published else [mfkit.table(runs)]
     for frame in tables:
-        print(render(frame, form))
+        print(mfkit.render(frame, form))
     return 0
 
 
 def _export(run: str, category: str) -> int:
-    print(export(run, category))
+    print(mfkit.export(run, category))
     return 0
 
 
 def _deploy(run: str, category: str) -> int:
-    print(*deploy(run, category), sep="\n")
+    print(*mfkit.deploy(run, category), sep="\n")
     return 0
 
 
@@ -81,15 +73,19 @@ def _parser() -> argparse.ArgumentParser:
     part = commands.add_parser("run", help="features, training, evaluation; continues if stopped")
     part.set_defaults(command=_run)
     _data_options(part)
-    part.add_argument("--preset", default="workshop", choices=PRESETS)
+    part.add_argument("--preset", default="workshop", help="workshop (default), improved or paper")
     part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE")
     part.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     part.add_argument("--seed", type=_seed, default=0, help="of everything random, default: 0")
     part.add_argument(
-        "--graph", default="wheel", choices=GRAPHS, help="empty is the separated flow"
+        "--graph",
+        default="wheel",
+        help="wheel (default), shuffled, ring, hub, chain, cycle, complete, or empty: separated",
     )
-    part.add_argument("--message", default="conv", choices=MESSAGES)
+    part.add_argument(
+        "--message", default="conv", help="conv (default), cross_attention or self_attention"
+    )
     part.add_argument(
         "--features", metavar="DIR", help="share features between runs; default: in OUT"
     )
@@ -99,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         help="which positions count: none, border, rembg, or a folder of masks; "
         "default: the preset's",
     )
-    part.add_argument("--amp", choices=AMP, help="faster on GPUs and with AMX; default: float32")
+    part.add_argument("--amp", help="bfloat16: faster on GPUs and with AMX; default: float32")
     part.add_argument(
         "--micro-batch",
         type=_positive,
@@ -129,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument(
         "--published", action="store_true", help="beside the published results on Real-IAD"
     )
-    part.add_argument("--format", dest="form", default="text", choices=FORMATS)
+    part.add_argument(
+        "--format", dest="form", default="text", help="text (default), markdown or latex"
+    )
 
     part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
     part.set_defaults(command=_export)

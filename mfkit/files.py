@@ -1,32 +1,11 @@
-"""Files that are whole or absent, and errors that a user can mend."""
+"""Files that are whole or absent."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["NO_ROOM", "InputError", "cannot_write", "whole_file"]
-
-NO_ROOM = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room",
-    errno.EACCES: "change its permissions",
-    errno.EROFS: "mount it for writing",
-}
-"""Why nothing at all can be written any more, and what to do."""
-
-
-class InputError(ValueError):
-    """Something the user gave is wrong; the message names it and says how to mend it.
-
-    The command line prints the message without a traceback and ends with exit code 2.
-    """
-
-
-def cannot_write(error: BaseException) -> bool:
-    """Whether no other category would fare better: the disk is full or read-only."""
-    return isinstance(error, OSError) and error.errno in NO_ROOM
+__all__ = ["whole_file"]
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from matplotlib.patches import Circle, FancyArrowPatch
 
 from mfkit.data import Sample, read_image, read_mask
 from mfkit.files import whole_file
+from mfkit.flow import ViewGraph
 from mfkit.score import pixel_map
-from mfkit.views import ViewGraph
 
 __all__ = ["PALETTE", "contact_sheet", "overview", "save", "view_graph", "who_helps"]
 
@@ -205,7 +205,7 @@ def _bare(ax: Axes) -> None:
 
 
 def who_helps(worth: np.ndarray, ax: Axes | None = None, limit: float | None = None) -> Axes:
-    """The worth of every message as a matrix; see `mfkit.probe.who_helps`.
+    """The worth of every message as a matrix; see `mfkit.score.probe.who_helps`.
 
     Arguments:
         worth: (V, V) in nats, row receiver, column sender.

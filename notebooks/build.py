@@ -14,7 +14,7 @@ under MFKIT_FAST=1. Cells bear these tags and no others:
               "**From mfkit** ...". Title, "You build" and the first "N minutes" go into the table
               of the course.
     setup     imports, seeds, data; also part of the solutions. A lesson runs in notebooks/, its
-              solutions in notebooks/solutions/: `mfkit.course.find_data()` works in both.
+              solutions in notebooks/solutions/: `mfkit.course.places.find_data()` works in both.
     exercise  a question (markdown), or its code: given lines, MARKER, the solution.
     nbval-ignore-output   for an output that differs from run to run.
 """

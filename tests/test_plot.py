@@ -12,7 +12,7 @@ from trees import tree
 
 from mfkit import plot
 from mfkit.data import read_category
-from mfkit.views import ViewGraph
+from mfkit.flow import ViewGraph
 
 
 @pytest.fixture

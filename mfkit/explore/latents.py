@@ -17,10 +17,8 @@ from tqdm.auto import tqdm
 from mfkit.data import Sample, read_image, read_mask
 from mfkit.explore.answers import Answer, answers
 from mfkit.explore.patches import PIXELS, Patches, read_features
-from mfkit.features import FeatureStore, present_views
-from mfkit.flow import MultiFlow
-from mfkit.foreground import ForegroundStore
-from mfkit.saved import load_flow
+from mfkit.features import FeatureStore, ForegroundStore, present_views
+from mfkit.flow import MultiFlow, load_flow
 from mfkit.score import nll_map
 
 __all__ = ["GREY", "Latents", "Question", "Return"]

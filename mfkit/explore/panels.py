@@ -17,8 +17,8 @@ from sklearn.metrics import roc_curve
 
 from mfkit.explore.answers import BINS, LEVELS, Answer
 from mfkit.explore.sheets import DPI, SMALL, WIDTH
+from mfkit.flow import ViewGraph
 from mfkit.plot import PALETTE, view_graph
-from mfkit.views import ViewGraph
 
 __all__ = ["distribution", "gaussian", "messages", "position"]
 

@@ -12,8 +12,8 @@ from mfkit.explore import panels, sheets
 from mfkit.explore.answers import Answer
 from mfkit.explore.latents import GREY, Latents, Question
 from mfkit.explore.patches import PIXELS
-from mfkit.metrics import auroc
 from mfkit.plot import PALETTE
+from mfkit.score import auroc
 
 __all__ = ["PANELS", "Scene", "presets"]
 

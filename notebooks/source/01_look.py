@@ -546,7 +546,7 @@ print("less striking than the broken edge:", bool(maps.max() < broken))
 # ## What we have built
 #
 # * `group_v2`: from file names to samples, in any order of the rows; the same samples as
-#   `mfkit.data.read_category`.
+#   `mfkit.data.category.read_category`.
 # * Labels for views and for samples, and the rule *any*. A view in the folder `NG` may be sound.
 # * A count: many defects show to one camera only, and every single camera misses many.
 # * Feature maps (B, V, C, H, W) from a frozen backbone, one position for 16 by 16 pixels.

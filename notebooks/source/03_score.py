@@ -40,10 +40,9 @@ except ModuleNotFoundError as missing:
     ) from None
 from mfkit.data import read_category, read_image, read_mask
 from mfkit.features import load_backbone
-from mfkit.flow import CrossViewCoupling, MultiFlow, ViewPermutation
-from mfkit.metrics import auroc
+from mfkit.flow import CrossViewCoupling, MultiFlow, ViewGraph, ViewPermutation
 from mfkit.plot import HEAT, PALETTE
-from mfkit.views import ViewGraph
+from mfkit.score import auroc
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 torch.set_num_threads(1)  # a busy second core would slow everything down

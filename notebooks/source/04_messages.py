@@ -36,12 +36,9 @@ except ModuleNotFoundError as missing:
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
         "folder of the project, and open the notebook again."
     ) from None
-from mfkit.flow import CrossViewCoupling, MultiFlow
-from mfkit.messages import MESSAGES, CrossViewNet
-from mfkit.metrics import auroc
+from mfkit.flow import MESSAGES, CrossViewCoupling, CrossViewNet, MultiFlow, ViewGraph
 from mfkit.plot import HEAT, PALETTE
-from mfkit.probe import swap_views
-from mfkit.views import ViewGraph
+from mfkit.score import auroc, swap_views
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 torch.set_num_threads(1)  # today's tensors are tiny: a second thread would only wait

@@ -41,15 +41,12 @@ try:
 
     from mfkit import course
     from mfkit.data import read_category, read_image
-    from mfkit.evaluation import evaluate
+    from mfkit.experiment import Training, evaluate
+    from mfkit.experiment.train import train
     from mfkit.features import FeatureStore, load_backbone
-    from mfkit.flow import CrossViewCoupling, MultiFlow, ViewPermutation
-    from mfkit.metrics import auroc
+    from mfkit.flow import CrossViewCoupling, MultiFlow, ViewGraph, ViewPermutation
     from mfkit.plot import HEAT, PALETTE, overview
-    from mfkit.probe import swap_views
-    from mfkit.score import image_scores, nll_map, sample_scores
-    from mfkit.train import Training, train
-    from mfkit.views import ViewGraph
+    from mfkit.score import auroc, image_scores, nll_map, sample_scores, swap_views
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "

@@ -37,15 +37,13 @@ warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first impor
 try:
     from mfkit import course
     from mfkit.data import read_category
+    from mfkit.experiment import Training
+    from mfkit.experiment.train import train
     from mfkit.explore import LatentExplorer, Latents, Question
     from mfkit.features import FeatureStore, load_backbone
-    from mfkit.flow import MultiFlow
+    from mfkit.flow import MultiFlow, ViewGraph, save_flow
     from mfkit.plot import PALETTE
-    from mfkit.probe import who_helps
-    from mfkit.saved import save_flow
-    from mfkit.score import nll_map
-    from mfkit.train import Training, train
-    from mfkit.views import ViewGraph
+    from mfkit.score import nll_map, who_helps
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "

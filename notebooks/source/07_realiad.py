@@ -38,21 +38,15 @@ tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=FAST)  # no bars in s
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
 try:
     from mfkit import course
-    from mfkit.border import dilate
-    from mfkit.check import check
-    from mfkit.data import FLIPS, categories, read_category, read_image
-    from mfkit.deploy import deploy
-    from mfkit.features import FeatureStore
-    from mfkit.foreground import ForegroundStore, object_mask, to_positions
-    from mfkit.layout import find_category
-    from mfkit.metrics import auroc
+    from mfkit.data import FLIPS, categories, find_category, read_category, read_image
+    from mfkit.data.check import check
+    from mfkit.experiment import PRESETS, against_published, export, read_results, render
+    from mfkit.experiment.deploy import deploy
+    from mfkit.experiment.run import run
+    from mfkit.features import FeatureStore, ForegroundStore, dilate, object_mask, to_positions
+    from mfkit.flow import load_flow
     from mfkit.plot import PALETTE
-    from mfkit.presets import PRESETS
-    from mfkit.published import against_published, render
-    from mfkit.results import export, read_results
-    from mfkit.run import run
-    from mfkit.saved import load_flow
-    from mfkit.score import image_scores, quiet_background
+    from mfkit.score import auroc, image_scores, quiet_background
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "

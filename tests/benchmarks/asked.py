@@ -8,13 +8,18 @@ import numpy as np
 import torch
 
 from mfkit.data import read_category
+from mfkit.experiment import read_results
 from mfkit.features import FeatureStore
-from mfkit.flow import MultiFlow
-from mfkit.metrics import auroc
-from mfkit.probe import mean_scores, swap_views, who_helps
-from mfkit.results import read_results
-from mfkit.saved import load_flow
-from mfkit.score import image_scores, nll_map, sample_scores
+from mfkit.flow import MultiFlow, load_flow
+from mfkit.score import (
+    auroc,
+    image_scores,
+    mean_scores,
+    nll_map,
+    sample_scores,
+    swap_views,
+    who_helps,
+)
 
 DATA = Path(__file__).parents[2] / "data" / "mini-iad"
 SWAPS = 3  # donors of each swapped view

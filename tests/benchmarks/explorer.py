@@ -23,8 +23,7 @@ from pages import markdown  # noqa: E402
 from mfkit.data import read_category  # noqa: E402
 from mfkit.explore import LatentExplorer, Latents  # noqa: E402
 from mfkit.explore.scene import PANELS  # noqa: E402
-from mfkit.flow import MultiFlow  # noqa: E402
-from mfkit.views import ViewGraph  # noqa: E402
+from mfkit.flow import MultiFlow, ViewGraph  # noqa: E402
 
 DATA = Path(__file__).parents[2] / "data" / "mini-iad"
 SHAPE = (5, 112, 16, 16)  # V, C, H, W of the workshop preset

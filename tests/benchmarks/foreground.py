@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mfkit.border import object_mask
-from mfkit.images import read_image, read_mask
+from mfkit.data import read_image, read_mask
+from mfkit.features import object_mask
 
 IMAGES = Path(__file__).parents[2] / "data" / "mini-iad" / "realiad_256"
 

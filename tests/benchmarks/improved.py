@@ -22,14 +22,10 @@ from pace import medians, training_step
 from pages import Rows, fill, markdown, seed_table, slug, spread, whole_groups
 
 from mfkit.data import read_category
-from mfkit.devices import autocast
-from mfkit.evaluation import METRICS
+from mfkit.experiment import METRICS, PRESETS, Job, Preset, Training, autocast, new_flow
 from mfkit.features import FeatureStore
-from mfkit.job import Job
-from mfkit.presets import PRESETS, Preset, new_flow
-from mfkit.probe import mean_scores
-from mfkit.saved import load_flow
-from mfkit.train import Training
+from mfkit.flow import load_flow
+from mfkit.score import mean_scores
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"

@@ -15,10 +15,9 @@ from pathlib import Path
 import pandas as pd
 from pages import fill, machine, markdown, spread
 
-from mfkit.evaluation import METRICS
+from mfkit.experiment import METRICS, read_results
+from mfkit.experiment.run import run
 from mfkit.files import whole_file
-from mfkit.results import read_results
-from mfkit.run import run
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from mfkit.experiment import Training
+from mfkit.experiment.train import _step
 from mfkit.flow import MultiFlow
-from mfkit.train import Training, _step
 
 
 def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:

@@ -26,13 +26,11 @@ from pace import medians, training_step
 from pages import Rows, fill, markdown, seed_table, slug, spread, whole_groups
 
 from mfkit import plot
-from mfkit.devices import autocast
+from mfkit.experiment import PRESETS, autocast, choose_preset, new_flow
+from mfkit.experiment.run import run
 from mfkit.features import FeatureStore
-from mfkit.presets import GRAPHS, PRESETS, choose_preset, new_flow
-from mfkit.probe import mean_scores
-from mfkit.run import run
-from mfkit.saved import load_flow
-from mfkit.views import ViewGraph
+from mfkit.flow import GRAPHS, ViewGraph, load_flow
+from mfkit.score import mean_scores
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "runs" / "questions"

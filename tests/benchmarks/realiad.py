@@ -23,17 +23,14 @@ from pace import operations
 from PIL import Image
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from trees import link, tree
 
 from mfkit.data import read_category
-from mfkit.evaluation import evaluate
-from mfkit.features import Backbone, FeatureStore, load_backbone
+from mfkit.experiment import PRESETS, Training, evaluate, new_flow
+from mfkit.experiment.train import train
+from mfkit.features import Backbone, FeatureStore, ForegroundStore, load_backbone, load_masks
 from mfkit.flow import MultiFlow
-from mfkit.foreground import ForegroundStore
-from mfkit.masks import load_masks
-from mfkit.presets import PRESETS, new_flow
-from mfkit.train import Training, train
 
 SHAPE = (304, 24, 24)
 TRAIN, SOUND, BAD = 240, 240, 520  # samples of five images

@@ -36,16 +36,12 @@ from torch.nn import functional as F
 
 from mfkit import plot
 from mfkit.data import read_category
-from mfkit.devices import autocast
+from mfkit.experiment import PRESETS, Training, autocast, new_flow
+from mfkit.experiment.train import train
 from mfkit.features import FeatureStore, load_backbone
 from mfkit.files import whole_file
-from mfkit.flow import MultiFlow
-from mfkit.messages import CrossViewNet
-from mfkit.metrics import PixelMetrics
-from mfkit.presets import PRESETS, new_flow
-from mfkit.score import nll_map, pixel_map
-from mfkit.train import Training, train
-from mfkit.views import ViewGraph
+from mfkit.flow import CrossViewNet, MultiFlow, ViewGraph
+from mfkit.score import PixelMetrics, nll_map, pixel_map
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"

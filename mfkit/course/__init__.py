@@ -1,0 +1,20 @@
+"""What the notebooks of the course share: where the data lie, and the picture of the method.
+
+Imported in a notebook, it also makes every `Figure` show itself as the last line of a cell, whether
+pyplot drew it or not.
+"""
+
+from IPython import get_ipython
+
+from mfkit.course.picture import PARTS, method
+from mfkit.course.places import find_data, find_realiad
+
+__all__ = [
+    "PARTS",
+    "find_data",
+    "find_realiad",
+    "method",
+]
+
+if (_shell := get_ipython()) is not None:
+    _shell.enable_matplotlib("inline")

@@ -1,0 +1,32 @@
+"""Pictures on disk -> samples: one object, seen by V cameras.
+
+Read in this order: `layout` (where things lie), `index` (the rows of a JSON file), `images`,
+`sample`, `category` (rows -> samples); then `real_iad` (what is known about Real-IAD), `check`
+(everything that is wrong with a data set), `own_cameras` (a folder tree -> a JSON file) and
+`fingerprint` (is it still the same data?). Nothing in here needs PyTorch.
+"""
+
+from mfkit.data.category import categories, read_category
+from mfkit.data.fingerprint import data_fingerprint, images_fingerprint
+from mfkit.data.images import read_image, read_mask
+from mfkit.data.index import read_views
+from mfkit.data.layout import find_category
+from mfkit.data.own_cameras import write_index
+from mfkit.data.real_iad import FLIPS, TOTALS
+from mfkit.data.sample import Category, Sample
+
+__all__ = [
+    "FLIPS",
+    "TOTALS",
+    "Category",
+    "Sample",
+    "categories",
+    "data_fingerprint",
+    "find_category",
+    "images_fingerprint",
+    "read_category",
+    "read_image",
+    "read_mask",
+    "read_views",
+    "write_index",
+]

@@ -1,0 +1,222 @@
+"""The rows of a category's JSON file: one view each, with all that is wrong with them.
+
+The paths in a row start from the file's prefix and may not leave that folder.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+from mfkit.errors import Fault, raise_fault
+
+__all__ = ["View", "read_views"]
+
+# The data set's official pattern with its parts named; cameras above 9 are allowed.
+FILE_NAME = re.compile(
+    r"[a-zA-Z][a-zA-Z0-9_]*?_+(?P<sample>(?P<number>[0-9]{4})_(?:NG_)?(?P<code>[A-Z][A-Z_]*[A-Z]))"
+    r"_C(?P<camera>[0-9]+)_"
+)
+SAMPLE = re.compile(r"[\w.-]+")  # names of samples become names of files
+SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class View:
+    """One row of a JSON file: one image, taken by one camera.
+
+    Attributes:
+        row: where it stands in the file, such as "test[12]".
+        split: "train" or "test".
+        sample: what the views of one object share, such as "0001_NG_BX".
+        number: the sample's number under its code, such as "0001".
+        own: does the row name its sample itself? Else the file's name does, as in Real-IAD.
+        filed: the code under which the whole sample is filed, such as "BX": that of the file name,
+            or the row's own `filed`; None if it has none.
+        camera: the camera's number.
+        code: `anomaly_class`: "OK" where no defect shows.
+        image: None if the row's path may not be used.
+        mask: None where no defect shows.
+    """
+
+    row: str
+    split: str
+    sample: str
+    number: str
+    own: bool
+    filed: str | None
+    camera: int
+    code: str
+    image: Path | None
+    mask: Path | None
+
+
+def read_views(
+    file: Path, images: Path, found: Callable[[Fault], None] = raise_fault
+) -> list[View]:
+    """Read all rows of a category's JSON file and look whether their files exist.
+
+    Arguments:
+        file: `<category>.json`.
+        images: the folder that the file's `prefix` starts from.
+        found: called with each fault; by default the first one stops.
+
+    Returns:
+        a view per row that names its sample and camera, in the order of the file.
+    """
+    try:
+        table, base, normal = _load(file, images)
+    except Fault as fault:
+        found(fault)
+        return []
+    views = []
+    rows: dict[tuple[str, Path], str] = {}
+    listing = _Listing(base)
+    for split in SPLITS:
+        for index, row in enumerate(table[split]):
+            where = f"{split}[{index}]"
+            view, faults = _view(row, where, split, listing, normal)
+            for kind, text in faults:
+                found(Fault(f"{file}, row {where}: {text}", kind))
+            if view is None:
+                continue
+            first = rows.setdefault((split, view.image), where) if view.image else where
+            if first == where:
+                views.append(view)
+            else:
+                text = f"{file}, rows {first} and {where}: both list {view.image}; take one out"
+                found(Fault(text, "duplicate row"))
+    return views
+
+
+def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
+    """The table, the folder its paths start from, and the name of the normal class."""
+    try:
+        table = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Fault(
+            f"{file}: not valid JSON ({error}); copy or make the file again", "invalid JSON"
+        ) from None
+    kinds = {"meta": dict, **dict.fromkeys(SPLITS, list)}
+    for key, kind in kinds.items():
+        if not isinstance(table, dict) or not isinstance(table.get(key), kind):
+            raise Fault(
+                f"{file}: key {key!r} is missing or is no {kind.__name__}; the file needs "
+                "meta (an object with a prefix), train and test (lists of rows)",
+                "JSON key",
+            )
+    prefix, normal = table["meta"].get("prefix"), table["meta"].get("normal_class", "OK")
+    if not isinstance(prefix, str):
+        raise Fault(
+            f"{file}: key 'prefix' is missing in meta; add the folder that the paths start from, "
+            f"such as '{file.stem}/'",
+            "JSON key",
+        )
+    if not _stays(prefix):
+        raise Fault(
+            f"{file}: the prefix {prefix!r} leaves the data folder {images}; give a folder in it, "
+            f"such as '{file.stem}/'",
+            "path leaves folder",
+        )
+    base = images / PureWindowsPath(prefix).as_posix()
+    if not os.path.isdir(base):
+        raise Fault(
+            f"{base}: no such folder, and {file} takes its images from there; unpack them there "
+            "or name only categories whose images you have",
+            "missing file",
+        )
+    return table, base, normal
+
+
+def _view(
+    row: object, where: str, split: str, listing: "_Listing", normal: str
+) -> tuple[View | None, list[tuple[str, str]]]:
+    """One row as a view, and what is wrong with it as pairs of kind and text."""
+    if not isinstance(row, dict):
+        return None, [("JSON key", "is no object; write it as {...} with the keys of the others")]
+    for key in ("category", "anomaly_class", "image_path"):
+        if not isinstance(row.get(key), str) or not row[key]:
+            return None, [
+                (
+                    "JSON key",
+                    f"key {key!r} is missing or is no text; every row needs category, "
+                    "anomaly_class, image_path and mask_path (null for a normal view)",
+                )
+            ]
+    faults: list[tuple[str, str]] = []
+    image = listing.find("image_path", row["image_path"], faults)
+    name = PureWindowsPath(row["image_path"]).name
+    match = FILE_NAME.match(name)
+    parts = match.groupdict() if match else {}
+    sample = row.get("sample", parts.get("sample"))
+    camera = row.get("camera", int(parts["camera"]) if match else None)
+    if not isinstance(sample, str) or not SAMPLE.fullmatch(sample) or type(camera) is not int:
+        return None, [fault for fault in faults if fault[0] == "path leaves folder"] or [
+            (
+                "file name",
+                f"no sample and camera in the file name {name!r}; name it like "
+                "part_0001_OK_C1_20231021130235.jpg or give the row the keys 'sample' (letters, "
+                "digits, '_', '.', '-') and 'camera' (a number)",
+            )
+        ]
+    code = "OK" if row["anomaly_class"] == normal else row["anomaly_class"]
+    mask = row.get("mask_path") or None
+    if split == "test" and code != "OK" and mask is None:
+        mend = "give its mask, or label it 'OK' if no defect shows in this view"
+        faults.append(("label", f"{name} is labelled {code!r} but has no mask_path; {mend}"))
+    if split == "test" and code == "OK" and mask is not None:
+        mend = "set mask_path to null, or give the code of the defect"
+        faults.append(("label", f"{name} is labelled 'OK' but has the mask {mask}; {mend}"))
+    own = "sample" in row
+    filed = row.get("filed") if own else parts["code"]
+    if filed is not None and not isinstance(filed, str):
+        return None, [("JSON key", f"key 'filed' is no text: {filed!r}; give the sample's code")]
+    view = View(
+        row=where,
+        split=split,
+        sample=sample,
+        number=sample if own else parts["number"],
+        own=own,
+        filed="OK" if own and filed == normal else filed,
+        camera=camera,
+        code=code,
+        image=image,
+        mask=listing.find("mask_path", mask, faults) if mask is not None else None,
+    )
+    return view, faults
+
+
+class _Listing:
+    """Which files exist, from one look into each folder instead of one at each file."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.names: dict[str, set[str]] = {}
+
+    def find(self, key: str, text: object, faults: list[tuple[str, str]]) -> Path | None:
+        """The path that a row names, or None and one more fault."""
+        if not isinstance(text, str) or not _stays(text):
+            mend = "give a path relative to it, without '..'"
+            faults.append(("path leaves folder", f"{key} {text!r} leaves {self.base}; {mend}"))
+            return None
+        text = PureWindowsPath(text).as_posix()
+        folder, _, name = text.rpartition("/")
+        if folder not in self.names:
+            try:
+                self.names[folder] = set(os.listdir(self.base / folder))
+            except (OSError, ValueError):  # no such folder, or no possible name of one
+                self.names[folder] = set()
+        path = self.base / text
+        if name not in self.names[folder] and not os.path.isfile(path):
+            mend = "put the file there, or take the sample out of the JSON file"
+            faults.append(("missing file", f"{path} does not exist; {mend}"))
+            return None
+        return path
+
+
+def _stays(path: str) -> bool:
+    """Does a path of either kind of slash stay below the folder it starts from?"""
+    pure = PureWindowsPath(path)
+    return "\0" not in path and not pure.anchor and ".." not in pure.parts

@@ -1,0 +1,187 @@
+"""Your own cameras: from a folder tree to the JSON file that the loader reads."""
+
+import json
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mfkit.data.index import SAMPLE
+from mfkit.data.layout import allows_missing, image_folder
+from mfkit.errors import Fault
+from mfkit.files import whole_file
+
+__all__ = ["write_index"]
+
+SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
+
+
+def write_index(
+    root: str | Path,
+    category: str,
+    cameras: Sequence[str] | None = None,
+    normal: str = "OK",
+    mask: str = "_mask",
+    missing_views: str = "error",
+) -> Path:
+    """Write `ROOT/realiad_jsons/<category>.json` for a folder tree of any number of cameras.
+
+    ```
+    ROOT/gears/train/OK/0001/top.jpg  front.jpg  left.jpg       sound samples to learn from
+    ROOT/gears/test/OK/0001/top.jpg   front.jpg  left.jpg       sound samples to test on
+    ROOT/gears/test/scratch/0001/top.jpg  front.jpg  left.jpg  front_mask.png
+    ```
+
+    The folders decide the split; nothing is drawn at random. Every sample has one image per
+    camera. A view with a mask shows the defect; a view without one is labelled normal, also under
+    `test/scratch`, so each defective sample needs at least one mask, unless it lacks views.
+
+    The rows name their sample and camera with two keys that Real-IAD does not have, `sample` and
+    `camera` (1 ... V), because the files need not be named after its pattern. A third, `filed`, is
+    the code of the whole sample, which stays defective if the view that shows the defect is
+    missing. If your folders look different, write the same JSON yourself: the keys `sample` and
+    `camera` are all it takes.
+
+    Arguments:
+        root: the folder that holds the category's folder.
+        category: its name.
+        cameras: V names of images, without suffix, in the order the views shall have; the order
+            says which camera is which view of a `ViewGraph`. None sorts the names found.
+        normal: the name of the folders of sound samples.
+        mask: what follows the camera in a mask's name.
+        missing_views: "allow" passes over images that are not there, and over their masks; the
+            same words are needed when the data are read.
+
+    Raises:
+        InputError: the tree is not as above; the message names the folder and the mend.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for camera in ("left", "right"):
+        ...     file = root / "gears" / "train" / "OK" / "1" / f"{camera}.png"
+        ...     file.parent.mkdir(parents=True, exist_ok=True)
+        ...     Image.new("RGB", (8, 8)).save(file)
+        >>> json.loads(write_index(root, "gears").read_text())["train"][1]["camera"]
+        2
+    """
+    root, lenient = Path(root), allows_missing(missing_views)
+    base = (image_folder(root) if root.is_dir() else root) / category
+    samples = _read_tree(base, mask)
+    if not any(sample.split == "train" and sample.code == normal for sample in samples):
+        raise Fault(
+            f"{base / 'train' / normal}: no folder of a sound training sample; arrange the images "
+            f"as {base.name}/train/{normal}/<sample>/<camera>.jpg and {base.name}/test/<code>/...",
+            "empty split",
+        )
+    if cameras is None:
+        cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
+        if lenient:
+            _doubt(cameras, samples)
+    if not cameras:
+        raise Fault(
+            f"{base}: no image there; {', '.join(sorted(SUFFIXES))} are read", "empty split"
+        )
+    rows: dict[str, list[dict]] = {"train": [], "test": []}
+    for sample in samples:
+        _check(sample, list(cameras), normal, mask, lenient)
+        for number, camera in enumerate(cameras, 1):
+            if camera not in sample.images:
+                continue
+            shown = sample.masks.get(camera)
+            rows[sample.split].append(
+                {
+                    "category": category,
+                    "anomaly_class": sample.code if shown else normal,
+                    "image_path": sample.images[camera].relative_to(base).as_posix(),
+                    "mask_path": shown.relative_to(base).as_posix() if shown else None,
+                    "sample": f"{sample.split}_{sample.code}_{sample.folder.name}",
+                    "camera": number,
+                    "filed": sample.code,
+                }
+            )
+    meta = {"prefix": f"{category}/", "normal_class": normal, "cameras": list(cameras)}
+    file = root / "realiad_jsons" / f"{category}.json"
+    with whole_file(file) as draft:
+        draft.write_text(json.dumps({"meta": meta, **rows}, indent=1), encoding="utf-8")
+    return file
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A sample's folder: its images and masks by camera."""
+
+    folder: Path
+    split: str
+    code: str
+    images: dict[str, Path]
+    masks: dict[str, Path]
+
+
+def _read_tree(base: Path, mask: str) -> list[_Found]:
+    samples = []
+    for split in ("train", "test"):
+        for folder in sorted((base / split).glob("*/*"), key=lambda path: _natural(str(path))):
+            code = folder.parent.name
+            if folder.is_dir() and not code.startswith(".") and not folder.name.startswith("."):
+                sample = _Found(folder, split, code, {}, {})
+                for path in sorted(folder.iterdir()):
+                    if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+                        _add(sample, path, mask)
+                samples.append(sample)
+    return samples
+
+
+def _add(sample: _Found, path: Path, mask: str) -> None:
+    kind = sample.masks if path.stem.endswith(mask) else sample.images
+    camera = path.stem.removesuffix(mask)
+    other = kind.setdefault(camera, path)
+    if other is not path:
+        raise Fault(
+            f"{sample.folder}: two images of camera {camera!r}, {other.name} and {path.name}; "
+            "keep one",
+            "two images",
+        )
+
+
+def _check(sample: _Found, cameras: list[str], normal: str, mask: str, lenient: bool) -> None:
+    missing = [camera for camera in cameras if camera not in sample.images]
+    surplus = [name for name in [*sample.images, *sample.masks] if name not in cameras]
+    known = ", ".join(cameras)
+    if missing and not (lenient and sample.images):
+        kind, text = "missing view", f"no image of camera {', '.join(missing)}"
+        text += f"; every sample needs {known}: add it, or move the folder away"
+    elif surplus:
+        kind, text = "surplus view", f"{', '.join(surplus)} is no camera"
+        text += f"; the cameras are {known}: rename or remove the file"
+    elif sample.code == normal and sample.masks:
+        kind, text = "label", "a mask in a sound sample; move the folder to test/<code>"
+    elif sample.code != normal and sample.split == "train":
+        kind, text = "label", f"a defective sample; move the folder to test/{sample.code}"
+    elif sample.code != normal and not sample.masks and not missing:
+        kind, text = "label", "a defective sample without a mask; add one for each view that shows "
+        text += f"the defect, such as {cameras[0]}{mask}.png"
+    elif not SAMPLE.fullmatch(sample.code + sample.folder.name):
+        kind, text = "file name", "rename it with letters, digits, '_', '.' and '-' only"
+    else:
+        return
+    raise Fault(f"{sample.folder}: {text}", kind)
+
+
+def _doubt(cameras: list[str], samples: list[_Found]) -> None:
+    """A misspelt name would become a camera of its own, if images may be missing."""
+    for camera in cameras:
+        count = sum(camera in sample.images for sample in samples)
+        if 2 * count < len(samples):
+            warnings.warn(
+                f"camera {camera!r} has an image in {count} of {len(samples)} samples only: if the "
+                "name is misspelt, rename the file, or give 'cameras'",
+                stacklevel=3,
+            )
+
+
+def _natural(text: str) -> list:
+    """A sort key by which cam2 comes before cam10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]

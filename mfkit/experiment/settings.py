@@ -1,0 +1,180 @@
+"""How a flow is built and trained: sizes and training that belong together, by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mfkit.errors import InputError
+from mfkit.experiment.devices import AMP
+from mfkit.flow import GRAPHS, MESSAGES, MultiFlow
+
+__all__ = ["PRESETS", "Preset", "Training", "choose_preset", "new_flow"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training samples.
+        batch: samples (of V images) a step; the last incomplete batch of an epoch is dropped.
+        learning_rate, weight_decay, betas: of AdamW.
+        schedule: "constant", or "one_cycle": the rate rises to `learning_rate` over the first fifth
+            of all steps, then falls to almost 0 along a cosine; in up to 5 steps it only falls.
+        clip_norm: bound of the gradient's norm; None leaves gradients alone.
+        view_dropout: probability with which each view of a sample is taken for absent in a step, so
+            that the flow learns to do without it; one view always stays.
+        amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
+            on GPUs and on processors with AMX, slower on others. Scales, log-determinants and sums
+            stay float32. None: all do.
+        micro_batch: samples whose gradient is computed together; the gradients of a batch add up to
+            the same, and memory holds one micro-batch. None: the whole batch.
+
+    Raises:
+        InputError: one of these is impossible.
+    """
+
+    epochs: int = 40
+    batch: int = 8
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.95)
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    clip_norm: float | None = None
+    view_dropout: float = 0.0
+    amp: str | None = None
+    micro_batch: int | None = None
+
+    def __post_init__(self):
+        rules = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch": (self.batch >= 1, "at least 1"),
+            "learning_rate": (self.learning_rate > 0, "positive"),
+            "schedule": (self.schedule in ("constant", "one_cycle"), "constant or one_cycle"),
+            "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "positive or None"),
+            "view_dropout": (0 <= self.view_dropout < 1, "from 0 on and less than 1"),
+            "amp": (self.amp in (None, *AMP), f"{' or '.join(AMP)} or None"),
+            "micro_batch": (self.micro_batch is None or self.micro_batch >= 1, "from 1 on or None"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise InputError(f"'{name}' should be {rule}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes and training that belong together.
+
+    Attributes:
+        backbone: a name of `mfkit.features.backbone.BACKBONES`.
+        blocks, hidden: of the flow.
+        training: how the flow is trained.
+        graph: a name of `GRAPHS`.
+        message: a name of `mfkit.flow.messages.MESSAGES`.
+        foreground: which positions count: see `mfkit.features.masks.load_masks`.
+        standardize: see `MultiFlow`.
+    """
+
+    backbone: str
+    blocks: int
+    hidden: int
+    training: Training
+    graph: str = "wheel"
+    message: str = "conv"
+    foreground: str = "none"
+    standardize: bool = False
+
+
+PRESETS = {
+    "workshop": Preset(
+        backbone="efficientnet_lite0",
+        blocks=4,
+        hidden=32,
+        training=Training(epochs=20, learning_rate=1e-3, clip_norm=1.0),
+    ),
+    "improved": Preset(
+        backbone="efficientnet_lite0",
+        blocks=4,
+        hidden=32,
+        training=Training(
+            epochs=20, batch=4, learning_rate=3e-3, schedule="one_cycle", clip_norm=1.0
+        ),
+        standardize=True,
+    ),
+    "paper": Preset(
+        backbone="efficientnet_b5", blocks=6, hidden=64, training=Training(), foreground="border"
+    ),
+}
+
+
+def choose_preset(
+    name: str,
+    *,
+    epochs: int | None = None,
+    graph: str | None = None,
+    message: str | None = None,
+    foreground: str | None = None,
+    view_dropout: float | None = None,
+    amp: str | None = None,
+    micro_batch: int | None = None,
+) -> Preset:
+    """The preset of that name, with what is given in place of its own.
+
+    Arguments:
+        name: of `PRESETS`.
+        epochs, view_dropout, amp, micro_batch: see `mfkit.experiment.settings.Training`.
+        graph, message, foreground: see `Preset`.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> choose_preset("workshop", graph="ring").graph
+        'ring'
+    """
+    choices = (
+        ("preset", name, PRESETS),
+        ("graph", graph, GRAPHS),
+        ("message", message, MESSAGES),
+        ("amp", amp, AMP),
+    )
+    for option, value, known in choices:
+        if value is not None and value not in known:
+            raise InputError(f"--{option} should be one of {', '.join(known)}, got {value!r}")
+    folder = foreground not in (None, "none", "border", "rembg") and Path(foreground)
+    if folder and folder.is_dir():
+        foreground = str(folder.resolve())
+    training = {
+        "epochs": epochs,
+        "view_dropout": view_dropout,
+        "amp": amp,
+        "micro_batch": micro_batch,
+    }
+    training = replace(PRESETS[name].training, **_given(training))
+    others = {"graph": graph, "message": message, "foreground": foreground}
+    return replace(PRESETS[name], training=training, **_given(others))
+
+
+def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) -> MultiFlow:
+    """An untrained flow of these settings.
+
+    Arguments:
+        settings: a preset.
+        views: V.
+        shape: C, H, W of a feature map.
+        seed: of its permutations, and of what a shuffled graph draws.
+    """
+    return MultiFlow(
+        *shape,
+        graph=GRAPHS[settings.graph](views),
+        blocks=settings.blocks,
+        hidden=settings.hidden,
+        message=settings.message,
+        seed=seed,
+        standardize=settings.standardize,
+    )
+
+
+def _given(options: dict) -> dict:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,135 @@
+"""Results as tables: several runs side by side, and a run beside what is published."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mfkit.data import FLIPS
+from mfkit.errors import InputError
+from mfkit.experiment.evaluation import METRICS
+from mfkit.experiment.published import EACH, PUBLISHED
+from mfkit.experiment.results import read_results
+
+__all__ = ["COLUMNS", "FORMATS", "against_published", "render", "table"]
+
+MEAN = "mean"  # the row under all categories
+
+
+def table(outs: Sequence[str | Path]) -> pd.DataFrame:
+    """Metrics in percent of several runs side by side, a row for each category and run.
+
+    Arguments:
+        outs: folders of runs; the name of a folder is the name of its run.
+    """
+    rows = []
+    for out in map(Path, outs):
+        results = read_results(out)
+        parts = dict(sorted(results["categories"].items()))
+        if len(parts) > 1:
+            parts[MEAN] = results["mean"]
+        for name, part in parts.items():
+            metrics = {title: 100 * part[key] for key, title in METRICS.items()}
+            rows.append({"category": name, "run": out.resolve().name, **metrics})
+    if not rows:
+        raise InputError(f"{', '.join(map(str, outs))}: no category is finished yet")
+    frame = pd.DataFrame(rows).sort_values("category", key=_mean_last, kind="stable")
+    return frame.set_index(["category", "run"])
+
+
+def _mean_last(names: pd.Series) -> pd.Series:
+    return (names == MEAN).astype(str) + names
+
+
+COLUMNS = {"s_auroc": "S-AUROC", "i_auroc": "I-AUROC", "p_auroc": "P-AUROC", "p_aupro": "P-AUPRO"}
+
+
+def against_published(out: str | Path) -> pd.DataFrame:
+    """A run beside the published results: its categories, their mean, and the means of others.
+
+    A run has two rows of its mean, since its sample scores follow either rule. The published means
+    are of 30 categories; a mean over others must not be compared with them, and its name says so.
+    Figures of single categories could not be found for Multi-Flow.
+
+    Arguments:
+        out: the folder of a run.
+
+    Returns:
+        rows by name; four metrics in percent, then rule, models and source.
+
+    Raises:
+        InputError: no results, or none finished.
+    """
+    results = read_results(out)
+    parts = results["categories"]
+    if not parts:
+        raise InputError(f"{out}: no category is finished yet; wait, or type its command again")
+    whole = set(parts) == set(FLIPS)
+    rows = [_own(name, row, "max") for name, row in parts.items()]
+    mean = "mean of the 30" if whole else f"mean of {len(parts)}, not Real-IAD's 30"
+    rows += [_own(mean, results["mean"], rule) for rule in ("max", "mean")]
+    for entry in PUBLISHED:
+        figures = {title: getattr(entry, key) for key, title in COLUMNS.items()}
+        rows.append(
+            {
+                "name": entry.method,
+                **figures,
+                "rule": entry.rule,
+                "models": entry.models,
+                "source": entry.source,
+            }
+        )
+    frame = pd.DataFrame(rows).set_index("name")
+    return frame.astype({title: float for title in COLUMNS.values()})
+
+
+def _own(name: str, row: dict, rule: str) -> dict:
+    figures = {title: 100 * row[key] for key, title in COLUMNS.items()}
+    if rule == "mean":
+        figures["S-AUROC"] = 100 * row["s_auroc_mean"]
+    return {"name": name, **figures, "rule": rule, "models": EACH, "source": "this run"}
+
+
+def render(frame: pd.DataFrame, form: str = "text") -> str:
+    """A table as text, Markdown or LaTeX (booktabs), numbers with at most four digits.
+
+    Arguments:
+        frame: of `against_published` or `mfkit.experiment.tables.table`.
+        form: a name of `FORMATS`.
+    """
+    return FORMATS[form](frame)
+
+
+def _text(frame: pd.DataFrame) -> str:
+    return frame.to_string(float_format="{:.4g}".format, na_rep="-")
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    cells = _cells(frame)
+    rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _latex(frame: pd.DataFrame) -> str:
+    numbers = [column for column in frame if frame[column].dtype == float]
+    cells = _cells(frame)
+    style = "".join("r" if column in numbers else "l" for column in cells)
+    names = {letter: f"\\{letter}" for letter in "&%$#_{}"}
+    lines = [
+        " & ".join("".join(names.get(letter, letter) for letter in cell) for cell in row) + r" \\"
+        for row in (list(cells.columns), *cells.to_numpy().tolist())
+    ]
+    head, *body = lines
+    return "\n".join(
+        [rf"\begin{{tabular}}{{{style}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule",
+         r"\end{tabular}"]
+    )  # fmt: skip
+
+
+def _cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Everything as text, the index as the first columns."""
+    frame = frame.reset_index()
+    return frame.map(lambda x: ("-" if x != x else f"{x:.4g}") if isinstance(x, float) else str(x))
+
+
+FORMATS = {"text": _text, "markdown": _markdown, "latex": _latex}

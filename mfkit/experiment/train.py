@@ -1,0 +1,193 @@
+"""The training loop: interrupted at any moment, it continues as if nothing had happened."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import lr_scheduler
+from tqdm.auto import tqdm
+
+from mfkit.errors import Diverged, InputError
+from mfkit.experiment.checkpoint import _restore, _write
+from mfkit.experiment.devices import autocast
+from mfkit.experiment.settings import Training
+from mfkit.features import FeatureStore, ForegroundStore, present_views
+from mfkit.flow import MultiFlow, save_state
+from mfkit.score import nll_map
+
+__all__ = ["train"]
+
+
+def train(
+    flow: MultiFlow,
+    store: FeatureStore,
+    training: Training,
+    folder: str | Path,
+    seed: int = 0,
+    foreground: ForegroundStore | None = None,
+) -> pd.DataFrame:
+    """Maximise the likelihood of sound features.
+
+    The loss is the mean score of all positions of the views that are present, in nats per channel:
+    the negative log-likelihood without its constant, which may be negative. With a foreground it is
+    the mean over the positions that show the object, so that it means the same for large and small
+    objects (the released code divides by the number of all positions). After every epoch
+    `folder/checkpoint.pt` and `folder/history.csv` are replaced. Everything random is drawn from
+    (seed, epoch), so a run that was interrupted and called again with the same arguments
+    ends with the same weights as one that was not, on the same processor. (A GPU adds up in an
+    order of its own, so there the last digits may differ.)
+
+    Arguments:
+        flow: on the device to train on; ends in evaluation mode.
+        store: features of sound samples.
+        training: the settings.
+        folder: where checkpoint and history live; a checkpoint found there is continued.
+        seed: of the order of samples and of the noise.
+        foreground: of the same samples; None: all positions count.
+
+    Returns:
+        one row an epoch: epoch (from 1), loss in nats per channel, seconds.
+
+    Raises:
+        InputError: the checkpoint in `folder` was made with other settings or another flow.
+        Diverged: a loss is not finite; the checkpoint of the last whole epoch is kept.
+    """
+    folder = Path(folder)
+    checkpoint = folder / "checkpoint.pt"
+    settings = {
+        **asdict(training),
+        "seed": seed,
+        "flow": flow.config,
+        "set of images": store.fingerprint,
+        "foreground": None if foreground is None else foreground.fingerprint,
+    }
+    settings["betas"] = list(training.betas)
+    del settings["micro_batch"]  # changes no more than the order of sums
+    if training.schedule == "constant":
+        del settings["epochs"]  # more epochs continue a shorter run
+    optimizer = torch.optim.AdamW(
+        flow.parameters(),
+        lr=training.learning_rate,
+        betas=training.betas,
+        weight_decay=training.weight_decay,
+        fused=True,  # one pass over the weights instead of several
+    )
+    batches = max(1, len(store) // training.batch)
+    schedule = _schedule(optimizer, training, training.epochs * batches)
+    if checkpoint.exists():
+        history = _restore(checkpoint, settings, flow, optimizer, schedule)
+        _write(history, folder)  # an end right after the checkpoint may have missed its last row
+    else:
+        history = []
+        if flow.config["standardize"]:
+            flow.inn[0].fit(store.read([index]) for index in range(len(store)))
+    if len(history) > training.epochs:
+        raise InputError(
+            f"{checkpoint} has been trained for {len(history)} epochs already, "
+            f"{training.epochs} are asked for: ask for more, or choose another --out"
+        )
+    done = len(history)
+    with tqdm(total=training.epochs * batches, initial=done * batches, desc="training") as bar:
+        for epoch in range(done + 1, training.epochs + 1):
+            started = time.perf_counter()
+            losses = []
+            for batch in _batches(flow.train(), store, training, seed, epoch, foreground):
+                loss = _step(flow, optimizer, batch, training)
+                losses.append(_finite(loss, epoch, step=len(losses) + 1))
+                schedule.step()
+                bar.set_postfix(epoch=epoch, nats=f"{losses[-1]:.3f}", refresh=False)
+                bar.update()
+            seconds = round(time.perf_counter() - started, 3)
+            history.append({"epoch": epoch, "loss": sum(losses) / batches, "seconds": seconds})
+            state = {
+                "settings": settings,
+                "history": history,
+                "flow": flow.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+            }
+            save_state(state, checkpoint)
+            _write(history, folder)
+    flow.eval()
+    return pd.DataFrame(history)
+
+
+def _batches(
+    flow: MultiFlow,
+    store: FeatureStore,
+    training: Training,
+    seed: int,
+    epoch: int,
+    foreground: ForegroundStore | None = None,
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Features (B, V, C, H, W), noise (B, 1, H, W), present views (B, V) of one epoch.
+
+    And which positions count (B, V, H, W). In an order of its own; the last batch is dropped if it
+    is not full, unless it is the only one.
+    """
+    device = next(flow.parameters()).device
+    generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
+    order = torch.randperm(len(store), generator=generator).split(training.batch)
+    for indices in order:
+        if len(indices) == training.batch or len(order) == 1:
+            x, noise = store.read(indices), flow.draw_noise(len(indices), generator)
+            present = present_views(x)
+            if training.view_dropout:
+                luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
+                present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
+            shows = present[..., None, None].expand(*present.shape, *x.shape[3:])
+            if foreground is not None:
+                shows = shows & foreground.read(indices)
+            yield tuple(part.to(device) for part in (x, noise, present, shows))
+
+
+def _step(
+    flow: MultiFlow,
+    optimizer: torch.optim.Optimizer,
+    batch: tuple[Tensor, ...],
+    training: Training,
+) -> Tensor:
+    """Change the weights by a batch of `_batches` if its loss is finite; the loss."""
+    optimizer.zero_grad(set_to_none=True)
+    total, counted = 0.0, batch[-1].sum()
+    parts = (part.split(training.micro_batch or len(part)) for part in batch)
+    for x, noise, present, shows in zip(*parts, strict=True):
+        with autocast(x.device, training.amp):
+            z, log_det = flow(x, noise, present)
+        loss = nll_map(z, log_det, shows).sum() / counted
+        loss.backward()
+        total = total + loss.detach()
+    if total.isfinite():
+        if training.clip_norm is not None:
+            clip_grad_norm_(flow.parameters(), training.clip_norm)
+        optimizer.step()
+    return total
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, training: Training, steps: int
+) -> lr_scheduler.LRScheduler:
+    """How the learning rate changes from step to step."""
+    if training.schedule == "constant":
+        return lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    rise = 0.2 if steps > 5 else 0.0  # of 5 steps PyTorch's rise has length 0, and it divides by it
+    return lr_scheduler.OneCycleLR(
+        optimizer, training.learning_rate, steps, pct_start=rise, cycle_momentum=False
+    )
+
+
+def _finite(loss: Tensor, epoch: int, step: int) -> float:
+    """The loss as a number, or the end of training."""
+    value = loss.item()
+    if not torch.isfinite(loss):
+        kept = f"the checkpoint of epoch {epoch - 1} is kept; " if epoch > 1 else ""
+        raise Diverged(
+            f"the loss is {value} in epoch {epoch}, step {step}: {kept}train in another folder "
+            "with a smaller learning rate or clipped gradients (`mfkit.Training`)"
+        )
+    return value

@@ -1,0 +1,27 @@
+"""Samples -> feature maps on disk, and which of their positions show the object.
+
+Read in this order: `backbone` (the frozen network), `row_store` (numbers in one file that grows),
+`feature_store`; then `border` (the object on a plain ground), `masks` (where masks come from) and
+`foreground` (masks -> positions).
+"""
+
+from mfkit.features.backbone import BACKBONES, Backbone, load_backbone
+from mfkit.features.border import dilate, object_mask
+from mfkit.features.feature_store import FeatureStore, present_views
+from mfkit.features.foreground import ForegroundStore, to_positions
+from mfkit.features.masks import FileMasks, Masks, load_masks
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "FeatureStore",
+    "FileMasks",
+    "ForegroundStore",
+    "Masks",
+    "dilate",
+    "load_backbone",
+    "load_masks",
+    "object_mask",
+    "present_views",
+    "to_positions",
+]

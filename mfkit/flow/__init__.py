@@ -1,0 +1,30 @@
+"""The flow: views, messages, couplings, and the model they make up.
+
+Read in this order: `views` (which camera hears which), `messages` (the network in which they talk),
+`coupling` (the invertible step around it), `standardize` (what comes before the first coupling),
+`noise`, `multiflow` (the whole model), `model_file` (the model on disk).
+"""
+
+from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
+from mfkit.flow.messages import MESSAGES, CrossViewNet
+from mfkit.flow.model_file import load_flow, save_flow, save_state
+from mfkit.flow.multiflow import MultiFlow
+from mfkit.flow.noise import NOISES
+from mfkit.flow.standardize import Standardize
+from mfkit.flow.views import GRAPHS, ViewGraph
+
+__all__ = [
+    "GRAPHS",
+    "MESSAGES",
+    "NOISES",
+    "CrossViewCoupling",
+    "CrossViewNet",
+    "MapModule",
+    "MultiFlow",
+    "Standardize",
+    "ViewGraph",
+    "ViewPermutation",
+    "load_flow",
+    "save_flow",
+    "save_state",
+]

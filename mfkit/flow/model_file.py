@@ -1,0 +1,45 @@
+"""A trained flow as one file: its weights, and what is needed to build it again."""
+
+from pathlib import Path
+
+import torch
+
+from mfkit.errors import InputError
+from mfkit.files import whole_file
+from mfkit.flow.multiflow import MultiFlow
+
+__all__ = ["load_flow", "save_flow", "save_state"]
+
+
+def save_flow(flow: MultiFlow, path: str | Path) -> None:
+    """Write weights and configuration to one file."""
+    save_state({"config": flow.config, "state": flow.state_dict()}, path)
+
+
+def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow:
+    """Read a flow that `save_flow` wrote; it is in evaluation mode.
+
+    Raises:
+        InputError: no such file, or not a file of `save_flow`.
+    """
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        flow = MultiFlow.from_config(saved["config"])
+        flow.load_state_dict(saved["state"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None
+    except Exception as error:  # torch.load raises almost anything for a file that is not its own
+        raise InputError(f"{path} is not a model written by mfkit: {error}") from error
+    return flow.to(device).eval()
+
+
+def save_state(state: dict, path: str | Path) -> None:
+    """Write a file of tensors whole or not at all, without a copy of it in memory."""
+    with whole_file(path) as draft, open(draft, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            reason = error.__context__
+            if isinstance(reason, OSError):  # PyTorch's writer hides it: the disk is full
+                raise reason from None
+            raise

@@ -1,0 +1,323 @@
+"""One normalizing flow over the features of all views; its log-determinant is a map."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from FrEIA.framework import SequenceINN
+from torch import Tensor, nn
+
+from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
+from mfkit.flow.noise import NOISE_SCALE, NOISES
+from mfkit.flow.standardize import Standardize
+from mfkit.flow.views import ViewGraph
+
+__all__ = ["MultiFlow"]
+
+
+class MultiFlow(nn.Module):
+    """Normalizing flow over the feature maps of all views: blocks of permutation and coupling.
+
+    In training, one noise map n of shape (1, H, W) a sample is added to all channels of all views,
+    and the couplings are told 20 n; when scoring, n is 0.
+
+    A view may be absent. It sends no message, the means of its neighbours run over the views that
+    are left, and its latents and log-determinants are 0: what remains is an exact density over the
+    views that are present (one of its own, not the marginal of the density over all views).
+
+    Arguments:
+        channels, height, width: C, H, W of a feature map.
+        graph: which view hears which; it also fixes V.
+        blocks: K, the number of [ViewPermutation, CrossViewCoupling] pairs.
+        hidden: channels of the hidden maps in the couplings' networks.
+        kernel_sizes: one odd number a block; None means 3, ..., 3, 5.
+        clamp: bound of a coupling's log-scale.
+        noise: "simplenet" (0.15 N(0, 1)), "softflow" (c^2 N(0, 1), c ~ U(0, 1) a sample),
+            "uniform" (U(0, 1)) or "none".
+        message: see `CrossViewNet`.
+        seed: of the permutations, and of what a shuffled graph draws.
+        standardize: features go through `Standardize` first; training fits it to its features.
+
+    Raises:
+        ValueError: fewer than two channels, no block, no hidden channel, an unknown noise or
+            message, a clamp that is not positive, an even kernel size, or a number of them that is
+            not `blocks`.
+
+    Source: arXiv 2504.03306 and the defaults of its released code.
+
+    Example:
+        >>> flow = MultiFlow(8, 4, 4, blocks=2, hidden=4).eval()
+        >>> x = torch.randn(3, 5, 8, 4, 4)
+        >>> z, log_det = flow(x)
+        >>> z.shape, log_det.shape
+        (torch.Size([3, 5, 8, 4, 4]), torch.Size([3, 5, 4, 4]))
+        >>> torch.allclose(flow.inverse(z), x)
+        True
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        graph: ViewGraph = ViewGraph.wheel(),
+        blocks: int = 6,
+        hidden: int = 64,
+        kernel_sizes: Sequence[int] | None = None,
+        clamp: float = 1.9,
+        noise: str = "simplenet",
+        message: str = "conv",
+        seed: int = 0,
+        standardize: bool = False,
+    ):
+        super().__init__()
+        for name, size in (("blocks", blocks), ("hidden", hidden)):
+            if size < 1:
+                raise ValueError(f"'{name}' should be at least 1, got {size}")
+        if kernel_sizes is None:
+            kernel_sizes = [3] * (blocks - 1) + [5]
+        if len(kernel_sizes) != blocks:
+            raise ValueError(
+                f"'kernel_sizes' should hold one size for each of {blocks} blocks, "
+                f"got {list(kernel_sizes)}"
+            )
+        if channels < 2:
+            raise ValueError(f"'channels' should be at least 2, to be split, got {channels}")
+        if noise not in NOISES:
+            raise ValueError(f"'noise' should be one of {', '.join(NOISES)}, got {noise!r}")
+        self.shape = (graph.views, channels, height, width)
+        self.graph = graph
+        self.noise = noise
+        self.config = {  # plain values: what a file of weights needs to build the flow again
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "graph": {
+                "neighbours": [list(heard) for heard in graph.neighbours],
+                "weight": graph.weight,
+                "shuffle": graph.shuffle,
+            },
+            "blocks": blocks,
+            "hidden": hidden,
+            "kernel_sizes": list(kernel_sizes),
+            "clamp": clamp,
+            "noise": noise,
+            "message": message,
+            "seed": seed,
+            "standardize": standardize,
+        }
+        dims = (channels, graph.views, height, width)
+        condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if NOISES[noise] else {}
+        self.inn = SequenceINN(*dims)
+        if standardize:
+            self.inn.append(Standardize)
+        for block, kernel_size in enumerate(kernel_sizes, 1000 * seed):
+            self.inn.append(ViewPermutation, seed=block)
+            self.inn.append(
+                CrossViewCoupling,
+                **condition,
+                graph=graph,
+                hidden=hidden,
+                kernel_size=kernel_size,
+                clamp=clamp,
+                message=message,
+                seed=block,
+            )
+
+    @classmethod
+    def from_config(cls, config: dict) -> "MultiFlow":
+        """Build the flow that another one's `config` describes, with fresh weights."""
+        return cls(**{**config, "graph": ViewGraph(**config["graph"])})
+
+    def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Noise maps n of the flow's kind: (samples, 1, H, W), on the CPU; zeros for "none"."""
+        shape = (samples, 1, *self.shape[2:])
+        draw = NOISES[self.noise]
+        return draw(shape, generator) if draw else torch.zeros(shape)
+
+    def forward(
+        self,
+        x: Tensor,
+        noise: Tensor | None = None,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> tuple[Tensor, Tensor]:
+        """Features to latents.
+
+        Arguments:
+            x: (B, V, C, H, W); what it holds for an absent view does not matter.
+            noise: n of shape (B, 1, H, W). None draws one in training mode and is 0 in evaluation
+                mode.
+            present: (B, V) of bool, at least one view a sample; None: all are.
+            muted: edges (sender, receiver) of the graph that carry no message.
+
+        Returns:
+            z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
+        """
+        self._check(x)
+        noise, heard = self._noise(x, noise), self._heard(x, present, muted)
+        x = _shown(x + noise.unsqueeze(1), present)
+        for z, log_det in self._steps(x, noise, heard):  # noqa: B007
+            pass
+        return _shown(z, present), _shown(log_det, present)
+
+    def inverse(
+        self,
+        z: Tensor,
+        noise: Tensor | None = None,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> Tensor:
+        """Latents to features, the noise taken off again: `inverse(flow(x, n)[0], n)` is x.
+
+        Arguments:
+            z: (B, V, C, H, W).
+            noise: the n that `forward` was given; None is 0.
+            present, muted: as in `forward`.
+
+        Returns:
+            x (B, V, C, H, W); 0 in absent views.
+        """
+        self._check(z)
+        noise = self._zeros(z) if noise is None else self._noise(z, noise)
+        heard = self._heard(z, present, muted)
+        for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
+            pass
+        return _shown(x - noise.unsqueeze(1), present)
+
+    def log_prob(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Exact joint log-density of the views of a sample that are present, at n = 0.
+
+        Arguments:
+            x: (B, V, C, H, W).
+            present: (B, V) of bool; None: all are.
+
+        Returns:
+            (B,) in nats, with the constant -1/2 log(2 pi) of every dimension of a present view.
+        """
+        z, log_det = self(x, self._zeros(x), present)
+        views = self.graph.views if present is None else present.sum(1).to(z.device)
+        constant = 0.5 * math.log(2 * math.pi) * z.shape[2:].numel() * views
+        return log_det.flatten(1).sum(1) - 0.5 * z.square().flatten(1).sum(1) - constant
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw features from the flow, at n = 0.
+
+        Arguments:
+            n: number of samples.
+            temperature: standard deviation of the latents.
+            generator: on the CPU; None takes PyTorch's global one.
+
+        Returns:
+            (n, V, C, H, W).
+        """
+        like = next(self.parameters())
+        z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype)
+        return self.inverse(temperature * z.to(like.device))
+
+    def trace(
+        self,
+        x: Tensor,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> list[Tensor]:
+        """Latents after each of the K blocks, at n = 0; the last entry is z.
+
+        Arguments:
+            x: (B, V, C, H, W).
+            present, muted: as in `forward`.
+
+        Returns:
+            K tensors (B, V, C, H, W).
+        """
+        self._check(x)
+        heard = self._heard(x, present, muted)
+        steps = self._steps(_shown(x, present), self._zeros(x), heard)
+        couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
+        return [_shown(z, present) for (z, _), after in zip(steps, couplings, strict=True) if after]
+
+    def _steps(
+        self, x: Tensor, noise: Tensor, heard: Tensor | None, rev: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Latents and log-determinant so far after each module, in one direction.
+
+        FrEIA's own loop hands every module one condition and keeps the steps to itself.
+        """
+        for module in self.inn:
+            if not isinstance(module, MapModule):
+                raise TypeError(
+                    f"{type(module).__name__} does not derive from mfkit.flow.MapModule: its "
+                    "log-determinant would be added to every position of a map; derive from "
+                    "MapModule and return (B, V, H, W)"
+                )
+        told = NOISE_SCALE * noise.unsqueeze(2).expand(-1, -1, self.graph.views, -1, -1)
+        conditions = [told] if NOISES[self.noise] else []
+        if heard is not None:
+            conditions.append(heard.to(x.device))
+        y, log_det = x.transpose(1, 2), 0.0
+        for module in reversed(list(self.inn)) if rev else self.inn:
+            (y,), step = module((y,), c=conditions, rev=rev)
+            log_det = log_det + step
+            yield y.transpose(1, 2), log_det
+
+    def _heard(
+        self, x: Tensor, present: Tensor | None, muted: Sequence[tuple[int, int]]
+    ) -> Tensor | None:
+        """Which messages arrive, as `ViewGraph.weights` takes it; None: all of them."""
+        if present is None and not muted:
+            return None
+        views = self.graph.views
+        edges = self.graph.possible_edges
+        unknown = [edge for edge in muted if edge not in edges]
+        if unknown:
+            raise ValueError(
+                f"'muted' should hold edges (sender, receiver) of the graph, {edges}, got {unknown}"
+            )
+        heard = torch.ones(views, views, dtype=torch.bool)
+        for sender, receiver in muted:
+            heard[receiver, sender] = False
+        if present is None:
+            return heard
+        fits = present.shape == (len(x), views) and present.dtype == torch.bool
+        if not fits or not present.any(1).all():
+            raise ValueError(
+                f"'present' should be ({len(x)}, {views}) of bool with at least one view a sample, "
+                f"got {tuple(present.shape)} of {present.dtype}"
+            )
+        return heard.to(present.device) & present.unsqueeze(1)
+
+    def _check(self, x: Tensor) -> None:
+        if x.shape[1:] != self.shape:
+            raise ValueError(
+                f"'x' should be (B, V, C, H, W) = (B, {', '.join(map(str, self.shape))}), "
+                f"got {tuple(x.shape)}"
+            )
+
+    def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        if noise is None:
+            noise = self.draw_noise(x.shape[0]) if self.training else self._zeros(x)
+        expected = (x.shape[0], 1, *x.shape[3:])
+        if noise.shape != expected:
+            raise ValueError(f"'noise' should be {expected}, got {tuple(noise.shape)}")
+        return noise.to(x)
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[0], 1, *x.shape[3:])
+
+    def extra_repr(self) -> str:
+        """Say what flows, and along which graph."""
+        views, channels, height, width = self.shape
+        return (
+            f"V={views}, C={channels}, H={height}, W={width}, blocks={len(self.inn) // 2}, "
+            f"noise={self.noise!r},\n{self.graph}"
+        )
+
+
+def _shown(x: Tensor, present: Tensor | None) -> Tensor:
+    """(B, V, ...) with zeros in absent views, whatever they held."""
+    if present is None:
+        return x
+    return x.masked_fill(~present.to(x.device).reshape(*present.shape, *[1] * (x.ndim - 2)), 0)

@@ -1,0 +1,32 @@
+"""A backbone, settings and flows that a test can wait for."""
+
+import torch
+from torch import nn
+
+from mfkit.experiment import Preset, Training
+from mfkit.features import Backbone
+
+
+def tiny_backbone(name: str = "tiny") -> Backbone:
+    """8 features on 4 x 4 positions of a 16 px image: random, but the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    layer = nn.Conv2d(3, 8, 4, stride=4)
+    for parameter in layer.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) / 7
+    return Backbone(name, layer, 16, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2))
+
+
+def tiny_settings() -> Preset:
+    """A flow and a training that take a second."""
+    training = Training(epochs=2, batch=4, learning_rate=1e-2, clip_norm=1.0)
+    return Preset(backbone="tiny", blocks=2, hidden=4, training=training)
+
+
+def awake(flow: nn.Module, seed: int | None = None) -> nn.Module:
+    """The flow with gammas that are not 0, so that its couplings do something."""
+    if seed is not None:
+        torch.manual_seed(seed)
+    for name, parameter in flow.named_parameters():
+        if name.endswith("gamma"):
+            nn.init.normal_(parameter)
+    return flow
