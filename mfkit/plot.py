@@ -1,33 +1,22 @@
-"""Every figure of the project, in one palette that colour-blind readers can tell apart."""
+"""The figures of the project; those of the explorer and of the lessons have their own places."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import seaborn as sns
-import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch
 
-from mfkit.data import Sample, read_image, read_mask
+from mfkit.data import Sample
 from mfkit.files import whole_file
-from mfkit.flow import ViewGraph
-from mfkit.score import pixel_map
+from mfkit.palette import HEAT, PALETTE
+from mfkit.score import Scores, pixel_map
 
-__all__ = ["PALETTE", "contact_sheet", "overview", "save", "view_graph", "who_helps"]
+__all__ = ["contact_sheet", "overview", "save", "who_helps"]
 
-_SEABORN = sns.color_palette("colorblind").as_hex()
-PALETTE = {
-    "sound": _SEABORN[0],
-    "defective": _SEABORN[3],
-    "truth": "#00e5ff",
-    "ink": "#333333",
-    "quiet": "#999999",
-}
-HEAT = sns.color_palette("rocket", as_cmap=True)
 THUMBNAIL = 256  # px
 
 
@@ -36,67 +25,6 @@ def save(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
     with whole_file(path) as draft:
         figure.savefig(draft, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
     return Path(path)
-
-
-def view_graph(
-    graph: ViewGraph,
-    ax: Axes | None = None,
-    muted: Collection[tuple[int, int]] = (),
-    names: Sequence[str] | None = None,
-) -> Axes:
-    """Draw the cameras around the object, and an arrow for every message.
-
-    View 0 lies in the middle, as a camera above the object (the grey disc), if it is joined to all
-    others or to none; else it is one of the circle. Below stands what the arrows do not show: that
-    messages are added up instead of averaged, that every network relabels the views.
-
-    Arguments:
-        graph: which view hears which.
-        ax: where to draw; None makes a figure of its own.
-        muted: edges (sender, receiver) that are silent: dotted.
-        names: of the V views; None: C1, C2 ...
-
-    Returns:
-        the axes.
-    """
-    ax = Figure(figsize=(3.4, 3.4)).subplots() if ax is None else ax
-    hub = set(graph.neighbours[0]) in (set(), set(range(1, graph.views)))
-    turns = 2 * np.pi * np.arange(graph.views - hub) / max(1, graph.views - hub)
-    places = [(0.0, 0.0)] * hub + [(np.sin(turn), np.cos(turn)) for turn in turns]
-    mutual = {
-        (j, i)
-        for j, i in graph.edges
-        if (i, j) in graph.edges and ((i, j) in muted) == ((j, i) in muted)
-    }
-    for j, i in graph.edges:
-        if (j, i) in mutual and j > i:
-            continue
-        through_hub = hub and np.allclose(np.add(places[j], places[i]), 0) and 0 not in (i, j)
-        beside = (i, j) in graph.edges and (j, i) not in mutual
-        ax.add_patch(
-            FancyArrowPatch(
-                places[j],
-                places[i],
-                arrowstyle="<|-|>" if (j, i) in mutual else "-|>",
-                connectionstyle=f"arc3,rad={0.35 if through_hub else 0.15 * beside}",
-                mutation_scale=12,
-                shrinkA=17,
-                shrinkB=17,
-                color=PALETTE["defective" if (j, i) in muted else "quiet"],
-                linestyle=":" if (j, i) in muted else "-",
-            )
-        )
-    ax.add_patch(Circle((0, 0), 0.6, color=PALETTE["quiet"], alpha=0.2, linewidth=0, zorder=0))
-    colours = [PALETTE["sound" if view else "ink"] for view in range(graph.views)]
-    ax.scatter(*zip(*places, strict=True), s=620, color=colours, zorder=2)
-    names = names or [f"C{view + 1}" for view in range(graph.views)]
-    for name, place in zip(names, places, strict=True):
-        ax.text(*place, name, color="white", ha="center", va="center", zorder=3)
-    said = ["sums"] * (graph.weight == "sum") + ["relabelled in every network"] * graph.shuffle
-    ax.text(0, -1.35, ", ".join(said), color=PALETTE["ink"], ha="center", va="top")
-    ax.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
-    ax.axis("off")
-    return ax
 
 
 def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
@@ -121,14 +49,7 @@ def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
     return figure
 
 
-def overview(
-    samples: Sequence[Sample],
-    nll: np.ndarray,
-    image_scores: np.ndarray,
-    scores: np.ndarray,
-    each: int = 4,
-    title: str = "",
-) -> Figure:
+def overview(samples: Sequence[Sample], scores: Scores, title: str = "", each: int = 4) -> Figure:
     """The least anomalous samples on the left, the most anomalous on the right.
 
     Each sample has two rows: its pictures and its score maps. All maps share one scale, so that
@@ -136,17 +57,16 @@ def overview(
 
     Arguments:
         samples: N test samples with V images each.
-        nll: score maps (N, V, H, W) in nats per channel.
-        image_scores: (N, V) in nats per channel.
-        scores: (N,) sample scores in nats per channel, which rank the samples.
-        each: how many samples a side.
+        scores: of these samples; those of whole samples rank them.
         title: above the figure.
+        each: how many samples a side.
 
     Returns:
         the figure.
     """
     each = min(each, (len(samples) + 1) // 2)
-    order = np.argsort(scores, kind="stable")
+    nll, image_scores, sample_scores = (part.numpy() for part in scores)
+    order = np.argsort(sample_scores, kind="stable")
     views = nll.shape[1]
     norm = Normalize(*np.nanquantile(nll, [0.5, 0.9995]))  # half of all positions stay dark
     width = 1.35 * views + 0.5
@@ -160,7 +80,7 @@ def overview(
             sample = samples[index]
             pictures, maps = grid[2 * place], grid[2 * place + 1]
             masks = _pictures(pictures, sample)
-            enlarged = pixel_map(torch.as_tensor(nll[index])[None], THUMBNAIL)[0].numpy()
+            enlarged = pixel_map(scores.maps[index][None], THUMBNAIL)[0].numpy()
             for ax, values, mask, score in zip(
                 maps, enlarged, masks, image_scores[index], strict=True
             ):
@@ -171,7 +91,7 @@ def overview(
                 )
                 _bare(ax)
             pictures[0].set_ylabel(sample.title, fontsize=8)
-            maps[0].set_ylabel(f"sample\n{scores[index]:.2f}", fontsize=8)
+            maps[0].set_ylabel(f"sample\n{sample_scores[index]:.2f}", fontsize=8)
     bar = figure.colorbar(
         ScalarMappable(norm, HEAT), cax=legend.subplots(), extend="both", extendfrac=0.02
     )
@@ -181,20 +101,19 @@ def overview(
     return figure
 
 
-def _pictures(row: Sequence[Axes], sample: Sample) -> list[np.ndarray | None]:
+def _pictures(row: Sequence[Axes], sample: Sample) -> list[np.ndarray]:
     """Show the views of a sample, defects outlined; their masks."""
-    masks = []
-    for ax, image, mask, flip in zip(row, sample.images, sample.masks, sample.flips, strict=True):
-        if image is not None:
-            ax.imshow(read_image(image, THUMBNAIL, flip))
-        masks.append(None if mask is None else read_mask(mask, THUMBNAIL, flip))
-        _contour(ax, masks[-1])
+    masks = [sample.mask(view, THUMBNAIL) for view in range(len(row))]
+    for view, (ax, mask) in enumerate(zip(row, masks, strict=True)):
+        if sample.present[view]:
+            ax.imshow(sample.image(view, THUMBNAIL))
+        _contour(ax, mask)
         _bare(ax)
     return masks
 
 
-def _contour(ax: Axes, mask: np.ndarray | None) -> None:
-    if mask is not None:
+def _contour(ax: Axes, mask: np.ndarray) -> None:
+    if mask.any():
         ax.contour(mask, levels=[0.5], colors=PALETTE["truth"], linewidths=1)
 
 

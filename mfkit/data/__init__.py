@@ -9,8 +9,8 @@ Read in this order: `layout` (where things lie), `index` (the rows of a JSON fil
 from mfkit.data.category import categories, read_category
 from mfkit.data.fingerprint import data_fingerprint, images_fingerprint
 from mfkit.data.images import read_image, read_mask
-from mfkit.data.index import read_views
-from mfkit.data.layout import find_category
+from mfkit.data.index import Row, read_rows
+from mfkit.data.layout import DataSet
 from mfkit.data.own_cameras import write_index
 from mfkit.data.real_iad import FLIPS, TOTALS
 from mfkit.data.sample import Category, Sample
@@ -19,14 +19,15 @@ __all__ = [
     "FLIPS",
     "TOTALS",
     "Category",
+    "DataSet",
+    "Row",
     "Sample",
     "categories",
     "data_fingerprint",
-    "find_category",
     "images_fingerprint",
     "read_category",
     "read_image",
     "read_mask",
-    "read_views",
+    "read_rows",
     "write_index",
 ]

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from mfkit.data.index import View, read_views
-from mfkit.data.layout import allows_missing, find_category, json_files, json_folder
+from mfkit.data.index import Row, read_rows
+from mfkit.data.layout import DataSet
 from mfkit.data.real_iad import FLIPS
 from mfkit.data.sample import Category, Sample
 from mfkit.errors import Fault, raise_fault
 
-__all__ = ["categories", "group_views", "read_category"]
+__all__ = ["categories", "group_rows", "read_category"]
 
 
 def categories(root: str | Path, jsons: str = "realiad_jsons") -> list[str]:
@@ -24,11 +24,11 @@ def categories(root: str | Path, jsons: str = "realiad_jsons") -> list[str]:
     Raises:
         InputError: there is no such folder, or no JSON file in it.
     """
-    return [file.stem for file in json_files(json_folder(root, jsons))]
+    return DataSet(root, jsons=jsons).categories
 
 
 def read_category(
-    root: str | Path,
+    root: str | Path | DataSet,
     category: str,
     views: int | None = None,
     resolution: int | str | None = None,
@@ -58,46 +58,46 @@ def read_category(
 
     Source: the official naming pattern of Real-IAD (CVPR 2024).
     """
-    file, images = find_category(root, category, resolution, jsons)
-    return group_views(file, read_views(file, images), views, missing_views=missing_views)
+    data = root if isinstance(root, DataSet) else DataSet(root, resolution, jsons, missing_views)
+    file = data.file(category)
+    return group_rows(file, read_rows(file, data.images), views, data.allows_missing)
 
 
-def group_views(
+def group_rows(
     file: Path,
-    views: list[View],
+    rows: list[Row],
     count: int | None = None,
+    allows_missing: bool = False,
     found: Callable[[Fault], None] = raise_fault,
-    missing_views: str = "error",
 ) -> Category:
-    """Put the views of each sample together, in the order of the cameras.
+    """Put the rows of each sample together, in the order of the cameras.
 
     Arguments:
         file: the JSON file, for messages; its name is the category's.
-        views: what `read_views` returned.
+        rows: what `read_rows` returned.
         count: how many cameras there must be; None takes those that most samples have.
+        allows_missing: may samples lack views?
         found: called with each fault; by default the first one stops.
-        missing_views: see `read_category`.
     """
-    allowed = allows_missing(missing_views)
-    objects: dict[tuple[str, str], dict[int, View]] = {}
-    for view in views:
-        seen = objects.setdefault((view.split, view.sample), {})
-        first = seen.setdefault(view.camera, view)
-        if first is not view:
+    objects: dict[tuple[str, str], dict[int, Row]] = {}
+    for row in rows:
+        seen = objects.setdefault((row.split, row.sample), {})
+        first = seen.setdefault(row.camera, row)
+        if first is not row:
             found(
                 Fault(
-                    f"{file}, rows {first.row} and {view.row}: two images for camera "
-                    f"{view.camera} of sample {file.stem}_{view.sample}, {first.image} and "
-                    f"{view.image}; take one of the two rows out",
+                    f"{file}, rows {first.row} and {row.row}: two images for camera "
+                    f"{row.camera} of sample {file.stem}_{row.sample}, {first.image} and "
+                    f"{row.image}; take one of the two rows out",
                     "two images",
                 )
             )
-    cameras = _cameras(file, objects, count, found, 0 if allowed else 0.5)
+    cameras = _cameras(file, objects, count, found, 0 if allows_missing else 0.5)
     samples = []
     for (split, name), seen in objects.items():
         missing = [camera for camera in cameras if camera not in seen]
         surplus = [camera for camera in seen if camera not in cameras]
-        if surplus or (missing and not allowed):
+        if surplus or (missing and not allows_missing):
             what = "no image of" if missing else "an image that the others lack, of"
             numbers = ", ".join(map(str, missing or sorted(surplus)))
             found(
@@ -108,11 +108,11 @@ def group_views(
                     "missing view" if missing else "surplus view",
                 )
             )
-        elif all(view.image is not None for view in seen.values()):
+        elif all(row.image is not None for row in seen.values()):
             samples.append(_sample(file.stem, cameras, seen))
     samples.sort(key=lambda sample: (sample.code != "OK", sample.code, sample.name))
     splits = {split: [s for s in samples if s.split == split] for split in ("train", "test")}
-    if not any(view.split == "train" for view in views):
+    if not any(row.split == "train" for row in rows):
         found(
             Fault(
                 f"{file}: the training split is empty; list sound samples under 'train'",
@@ -131,7 +131,7 @@ def group_views(
 
 def _cameras(
     file: Path,
-    objects: dict[tuple[str, str], dict[int, View]],
+    objects: dict[tuple[str, str], dict[int, Row]],
     count: int | None,
     found: Callable[[Fault], None],
     share: float,
@@ -154,7 +154,7 @@ def _cameras(
     return cameras
 
 
-def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, View]) -> Sample:
+def _sample(category: str, cameras: tuple[int, ...], seen: dict[int, Row]) -> Sample:
     views = [seen.get(camera) for camera in cameras]
     first = next(iter(seen.values()))
     codes = tuple(view.code if view else "OK" for view in views)

@@ -12,11 +12,10 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from mfkit.data.category import categories as all_categories
-from mfkit.data.category import group_views
+from mfkit.data.category import group_rows
 from mfkit.data.images import read_image, read_mask
-from mfkit.data.index import View, read_views
-from mfkit.data.layout import find_category
+from mfkit.data.index import Row, read_rows
+from mfkit.data.layout import DataSet
 from mfkit.data.real_iad import FLIPS, TOTALS
 from mfkit.errors import Fault
 
@@ -88,19 +87,20 @@ def check(
     """
     if isinstance(categories, str):
         categories = [categories]
-    names = list(categories) if categories else all_categories(root, jsons)
-    places = [find_category(root, name, resolution, jsons) for name in names]
+    data = DataSet(root, resolution, jsons, missing_views)
+    names = list(categories or data.categories)
+    files = [data.file(name) for name in names]
     faults: list[Fault] = []
     lacking: list[str] = []
     listed: list[tuple[str, str, str, str, int, bool]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for file, folder in places:
+        for file in files:
             before, labels = len(faults), {}
-            rows = read_views(file, folder, faults.append)
+            rows = read_rows(file, data.images, faults.append)
             if rows or len(faults) == before:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
-                    read = group_views(file, rows, views, faults.append, missing_views)
+                    read = group_rows(file, rows, views, data.allows_missing, faults.append)
                 labels = {(s.split, s.name): s.label for s in (*read.train, *read.test)}
                 lacking += [str(warning.message) for warning in told]
             faults += _leaks(file, rows)
@@ -116,8 +116,7 @@ def check(
     frame = pd.DataFrame(listed, columns=columns)
     samples = _samples(frame)
     notes = lacking + _notes(samples)
-    folder = places[0][0].parent
-    if set(FLIPS) <= set(names) and folder.name == "realiad_jsons":
+    if set(FLIPS) <= set(names) and data.jsons.name == "realiad_jsons":
         for split, published in TOTALS.items():
             images = int((frame["split"] == split).sum())
             text = f"{images:,} {split} images are listed, {published:,} are published"
@@ -125,7 +124,7 @@ def check(
                 notes.append(text)
             else:
                 mend = "copy the JSON files again from the source"
-                faults.append(Fault(f"{folder}: {text}; {mend}", "totals"))
+                faults.append(Fault(f"{data.jsons}: {text}; {mend}", "totals"))
     return Report(_counts(frame), samples, faults, notes)
 
 
@@ -153,7 +152,7 @@ def _samples(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, total])
 
 
-def _leaks(file: Path, rows: list[View]) -> list[Fault]:
+def _leaks(file: Path, rows: list[Row]) -> list[Fault]:
     """Samples that stand in both splits."""
     train, test = ({row.sample for row in rows if row.split == s} for s in ("train", "test"))
     return [
@@ -180,21 +179,21 @@ def _notes(samples: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _look(view: View) -> list[Fault]:
+def _look(row: Row) -> list[Fault]:
     """Decode an image and its mask."""
-    if view.image is None:
+    if row.image is None:
         return []  # its row has been found faulty
     faults = []
-    image: Path | None = view.image
+    image: Path | None = row.image
     try:
-        read_image(view.image)
+        read_image(row.image)
     except Fault as fault:
         faults.append(fault)
         image = None
     try:
-        if view.mask is not None and not read_mask(view.mask, image=image).any():
+        if row.mask is not None and not read_mask(row.mask, image=image).any():
             mend = "paint the defect with 255, or label the view 'OK' without a mask"
-            raise Fault(f"{view.mask}: no pixel above 127; {mend}", "empty mask")
+            raise Fault(f"{row.mask}: no pixel above 127; {mend}", "empty mask")
     except Fault as fault:
         faults.append(fault)
     return faults

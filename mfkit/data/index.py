@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 
 from mfkit.errors import Fault, raise_fault
 
-__all__ = ["View", "read_views"]
+__all__ = ["Row", "read_rows"]
 
 # The data set's official pattern with its parts named; cameras above 9 are allowed.
 FILE_NAME = re.compile(
@@ -24,7 +24,7 @@ SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class View:
+class Row:
     """One row of a JSON file: one image, taken by one camera.
 
     Attributes:
@@ -53,9 +53,7 @@ class View:
     mask: Path | None
 
 
-def read_views(
-    file: Path, images: Path, found: Callable[[Fault], None] = raise_fault
-) -> list[View]:
+def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_fault) -> list[Row]:
     """Read all rows of a category's JSON file and look whether their files exist.
 
     Arguments:
@@ -77,7 +75,7 @@ def read_views(
     for split in SPLITS:
         for index, row in enumerate(table[split]):
             where = f"{split}[{index}]"
-            view, faults = _view(row, where, split, listing, normal)
+            view, faults = _row(row, where, split, listing, normal)
             for kind, text in faults:
                 found(Fault(f"{file}, row {where}: {text}", kind))
             if view is None:
@@ -130,9 +128,9 @@ def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
     return table, base, normal
 
 
-def _view(
+def _row(
     row: object, where: str, split: str, listing: "_Listing", normal: str
-) -> tuple[View | None, list[tuple[str, str]]]:
+) -> tuple[Row | None, list[tuple[str, str]]]:
     """One row as a view, and what is wrong with it as pairs of kind and text."""
     if not isinstance(row, dict):
         return None, [("JSON key", "is no object; write it as {...} with the keys of the others")]
@@ -173,7 +171,7 @@ def _view(
     filed = row.get("filed") if own else parts["code"]
     if filed is not None and not isinstance(filed, str):
         return None, [("JSON key", f"key 'filed' is no text: {filed!r}; give the sample's code")]
-    view = View(
+    view = Row(
         row=where,
         split=split,
         sample=sample,

@@ -12,16 +12,81 @@ followed, so a folder may lie on another disk.
 
 import difflib
 import re
+from functools import cached_property
 from pathlib import Path
 
 from mfkit.errors import Fault, InputError
 
-__all__ = ["allows_missing", "find_category", "image_folder", "json_files", "json_folder", "locate"]
+__all__ = ["DataSet", "image_folder", "may_lack_views"]
 
 RESOLUTION = re.compile(r"realiad_([0-9]+|raw)")
 
 
-def allows_missing(missing_views: str) -> bool:
+def json_files(folder: Path) -> list[Path]:
+    """The JSON files in a folder, sorted; hidden ones, as macOS leaves them, do not count."""
+    return sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
+
+
+class DataSet:
+    """A folder in Real-IAD's layout, opened once: it knows where everything lies.
+
+    Arguments:
+        root: the folder that holds `realiad_jsons` and the images, or one of the two itself.
+        resolution: 256, 512, 1024 or "raw"; None takes the only one there is.
+        jsons: the folder of JSON files; "realiad_jsons_sv", "realiad_jsons_fuiad_0.1" for others.
+        missing_views: "allow" takes samples that lack some views; "error" does not.
+
+    Attributes:
+        root: the folder that was given.
+        jsons: the folder of JSON files.
+        categories: their names, sorted.
+        allows_missing: may samples lack views?
+
+    Raises:
+        InputError: there is no such folder, or no JSON file in it.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        resolution: int | str | None = None,
+        jsons: str = "realiad_jsons",
+        missing_views: str = "error",
+    ):
+        self.allows_missing = may_lack_views(missing_views)
+        self.root = Path(root)
+        self.jsons = json_folder(root, jsons)
+        self.categories = [file.stem for file in json_files(self.jsons)]
+        self._home, inside, _ = _split(root, jsons)
+        self._resolution = resolution or inside
+
+    @cached_property
+    def images(self) -> Path:
+        """The folder of images.
+
+        Raises:
+            InputError: it is missing, or there are several resolutions and none is named.
+        """
+        return image_folder(self._home, self._resolution)
+
+    def file(self, category: str) -> Path:
+        """A category's JSON file.
+
+        Raises:
+            InputError: there is no such category; the message lists those there are.
+        """
+        if category not in self.categories:
+            near = difflib.get_close_matches(category.lower(), self.categories, n=1)
+            raise Fault(
+                f"no category {category!r} in {self.jsons}"
+                + (f"; did you mean {near[0]!r}?" if near else "")
+                + f"; name one of: {', '.join(self.categories)}",
+                "no data",
+            )
+        return self.jsons / f"{category}.json"
+
+
+def may_lack_views(missing_views: str) -> bool:
     """Whether samples may lack views: "allow" or "error".
 
     Raises:
@@ -30,29 +95,6 @@ def allows_missing(missing_views: str) -> bool:
     if missing_views not in ("error", "allow"):
         raise InputError(f"missing_views should be 'error' or 'allow', got {missing_views!r}")
     return missing_views == "allow"
-
-
-def json_files(folder: Path) -> list[Path]:
-    """The JSON files in a folder, sorted; hidden ones, as macOS leaves them, do not count."""
-    return sorted(file for file in folder.glob("*.json") if not file.name.startswith("."))
-
-
-def locate(
-    root: str | Path, resolution: int | str | None = None, jsons: str = "realiad_jsons"
-) -> tuple[Path, Path]:
-    """Find the folder of JSON files and the folder of images.
-
-    Arguments:
-        root: what holds the two; or one of the two, which chooses it among several.
-        resolution: 256, 512, 1024 or "raw"; None takes the only one there is.
-        jsons: the name of the folder of JSON files.
-
-    Raises:
-        InputError: one of them is missing, or there are several resolutions and none is named.
-    """
-    folder = json_folder(root, jsons)
-    root, inside, _ = _split(root, jsons)
-    return folder, image_folder(root, resolution or inside)
 
 
 def json_folder(root: str | Path, jsons: str = "realiad_jsons") -> Path:
@@ -110,27 +152,3 @@ def image_folder(root: Path, resolution: int | str | None = None) -> Path:
             "no data",
         )
     return root / there[0] if there else root
-
-
-def find_category(
-    root: str | Path,
-    category: str,
-    resolution: int | str | None = None,
-    jsons: str = "realiad_jsons",
-) -> tuple[Path, Path]:
-    """Find a category's JSON file and the folder of images.
-
-    Raises:
-        InputError: there is no such category; the message lists those there are.
-    """
-    folder, images = locate(root, resolution, jsons)
-    known = [file.stem for file in json_files(folder)]
-    if category not in known:
-        near = difflib.get_close_matches(category.lower(), known, n=1)
-        raise Fault(
-            f"no category {category!r} in {folder}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-            + f"; name one of: {', '.join(known)}",
-            "no data",
-        )
-    return folder / f"{category}.json", images

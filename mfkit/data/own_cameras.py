@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfkit.data.index import SAMPLE
-from mfkit.data.layout import allows_missing, image_folder
+from mfkit.data.layout import image_folder, may_lack_views
 from mfkit.errors import Fault
 from mfkit.files import whole_file
 
@@ -67,7 +67,7 @@ def write_index(
         >>> json.loads(write_index(root, "gears").read_text())["train"][1]["camera"]
         2
     """
-    root, lenient = Path(root), allows_missing(missing_views)
+    root, lenient = Path(root), may_lack_views(missing_views)
     base = (image_folder(root) if root.is_dir() else root) / category
     samples = _read_tree(base, mask)
     if not any(sample.split == "train" and sample.code == normal for sample in samples):

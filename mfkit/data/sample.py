@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from mfkit.data.images import read_image, read_mask
+
 __all__ = ["Category", "Sample"]
 
 
@@ -53,6 +57,33 @@ class Sample:
     def labels(self) -> tuple[bool, ...]:
         """V times: does a defect show in this view?"""
         return tuple(code != "OK" for code in self.codes)
+
+    def image(self, view: int, size: int | None = None) -> np.ndarray | None:
+        """The picture of a view as the flow sees it, mirrored where its neighbours ask for it.
+
+        Arguments:
+            view: 0 .. V - 1.
+            size: px; resize to size x size. None keeps the image's own.
+
+        Returns:
+            (H, W, 3) uint8, RGB; None where the view is missing.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        path = self.images[view]
+        return None if path is None else read_image(path, size, self.flips[view])
+
+    def mask(self, view: int, size: int) -> np.ndarray:
+        """Where the defect shows in a view as the flow sees it: (size, size) of bool.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        path = self.masks[view]
+        if path is None:
+            return np.zeros((size, size), dtype=bool)
+        return read_mask(path, size, self.flips[view])
 
     @property
     def label(self) -> bool:

@@ -10,6 +10,7 @@ from mfkit.data import data_fingerprint, read_category
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import MASK_SIZE
 from mfkit.experiment.results import finished
+from mfkit.experiment.run_folder import RunFolder
 from mfkit.files import whole_file
 from mfkit.score import image_scores, pixel_map
 
@@ -30,19 +31,20 @@ def export(out: str | Path, category: str) -> Path:
     Raises:
         InputError: the run has no such category, or its data have changed since.
     """
-    out = Path(out)
+    folder = RunFolder(out).category(category)
     results = finished(out, category)
     config, row = results["config"], results["categories"][category]
     read = read_category(config["data"], category, missing_views=config["missing_views"])
-    stored = out / category / "maps.npy"
     try:
-        nll = torch.from_numpy(np.load(stored))
+        nll = torch.from_numpy(np.load(folder.maps))
     except FileNotFoundError:
-        raise InputError(f"{stored} is missing: run the category again in another --out") from None
+        raise InputError(
+            f"{folder.maps} is missing: run the category again in another --out"
+        ) from None
     if data_fingerprint(read) != row.get("data"):
         raise InputError(
-            f"{config['data']}: images, labels or masks of {category} have changed since {stored} "
-            "was made: give the command of the run again"
+            f"{config['data']}: images, labels or masks of {category} have changed since "
+            f"{folder.maps} was made: give the command of the run again"
         )
     entries = {}
     for sample, views, scores in zip(read.test, nll, image_scores(nll), strict=True):
@@ -53,8 +55,6 @@ def export(out: str | Path, category: str) -> Path:
                 continue
             values = np.ascontiguousarray(values[:, ::-1] if flip else values)
             entries[str(image)] = (values, float(score), None if mask is None else str(mask))
-    path = out / category / "adeval.pkl"
-    with whole_file(path) as draft:
-        with open(draft, "wb") as file:
-            pickle.dump(entries, file)
-    return path
+    with whole_file(folder.adeval) as draft, open(draft, "wb") as file:
+        pickle.dump(entries, file)
+    return folder.adeval

@@ -54,7 +54,7 @@ def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | 
         needs_gpu = _asks_for_gpu(jobs) or (auto and offered)
         wanted = {"GPU": 1} if needs_gpu else None
         futures = {
-            client.submit(_run, job, key=f"{name}-{job.out}", resources=wanted): name
+            client.submit(_run, job, key=f"{name}-{job.out.path}", resources=wanted): name
             for name, job in jobs.items()
         }
         print(f"{len(jobs)} categories, {len(workers)} workers so far")

@@ -56,12 +56,12 @@ def estimate(jobs: Iterable[Job]) -> Needs:
         channels, height, width = _map_shape(job.settings.backbone)
         positions = job.category.views * height * width
         row, weights = channels * positions, _weights(job.settings, job.category.views)
-        files = {job.features / f"{split}.f16": 2 * row * n for split, n in samples.items()}
+        files = {job.features.features(split): 2 * row * n for split, n in samples.items()}
         features += _missing(files)
         files = {
-            job.out / "model.pt": 4 * weights,
-            job.out / "checkpoint.pt": 12 * weights,
-            job.out / "maps.npy": 4 * positions * samples["test"],
+            job.out.model: 4 * weights,
+            job.out.checkpoint: 12 * weights,
+            job.out.maps: 4 * positions * samples["test"],
         }
         results += _missing(files)
         training = job.settings.training

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import METRICS
 from mfkit.experiment.results import finished, read_results
+from mfkit.experiment.run_folder import RunFolder
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, load_flow
-from mfkit.score import nll_map, quiet_background, sample_scores
+from mfkit.score import Scores
 
 __all__ = ["Scorer", "deploy", "export_scorer", "model_card"]
 
@@ -36,11 +37,7 @@ class Scorer(nn.Module):
         In nats per channel, by the maximum rule; every view is present. The foreground (B, V, H, W)
         of bool says which positions count; None: all do.
         """
-        nll = nll_map(*self.flow(x))
-        if foreground is not None:
-            nll = quiet_background(nll, foreground)
-        images = nll.flatten(2).amax(2)
-        return nll, images, sample_scores(images)
+        return tuple(Scores.of(*self.flow(x), foreground))
 
 
 def export_scorer(
@@ -149,7 +146,7 @@ def model_card(out: str | Path, category: str) -> str:
     """
     results = finished(out, category)
     row = results["categories"][category]
-    flow = load_flow(Path(out) / category / "model.pt")
+    flow = load_flow(RunFolder(out).category(category).model)
     views, channels, height, width = flow.shape
     settings = {**results["config"], "data": Path(results["config"]["data"]).name}
     masks = settings["foreground"] = Path(settings["foreground"]).name  # no private path
@@ -188,11 +185,10 @@ def deploy(out: str | Path, category: str) -> list[Path]:
     Raises:
         InputError: the run has no such category, or the exported program gives other scores.
     """
-    home = Path(out) / category
+    folder = RunFolder(out).category(category)
     card = model_card(out, category)
     foreground = read_results(out)["config"]["foreground"] != "none"
-    flow = load_flow(home / "model.pt")
-    program = export_scorer(flow, home / "score.pt2", foreground=foreground)
-    with whole_file(home / "README.md") as draft:
+    program = export_scorer(load_flow(folder.model), folder.program, foreground=foreground)
+    with whole_file(folder.card) as draft:
         draft.write_text(card, encoding="utf-8")
-    return [program, home / "README.md"]
+    return [program, folder.card]

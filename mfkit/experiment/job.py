@@ -1,10 +1,10 @@
 """One category end to end: features, foreground, training, evaluation, files."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,25 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from mfkit import plot
-from mfkit.data import Category, data_fingerprint, read_mask
+from mfkit.data import Category, DataSet, data_fingerprint, read_mask
 from mfkit.errors import InputError
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import MASK_SIZE, evaluate
+from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.experiment.settings import Preset, new_flow
 from mfkit.experiment.train import train
-from mfkit.features import Backbone, FeatureStore, ForegroundStore, Masks, load_backbone, load_masks
+from mfkit.features import (
+    Backbone,
+    FeatureStore,
+    ForegroundStore,
+    Masks,
+    Split,
+    load_backbone,
+    load_masks,
+)
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, save_flow
+from mfkit.score import Scores
 
 __all__ = ["Job", "backbone_on"]
 
@@ -34,24 +44,24 @@ class Job:
 
     Attributes:
         category: its samples.
-        data: the root of the data set.
+        data: the data set that it is part of.
         settings: of the flow and its training.
         seed: of everything random.
-        device: see `mfkit.experiment.devices.choose_device`.
-        out: folder of the category's results.
-        features: folder of the category's features and masks, for one backbone.
+        device: see `mfkit.experiment.choose_device`.
+        out: where the category's results go.
+        features: where its features and masks go.
     """
 
     category: Category
-    data: Path
+    data: DataSet
     settings: Preset
     seed: int
     device: str
-    out: Path
-    features: Path
+    out: CategoryFolder
+    features: FeatureFolder
 
     def run(self) -> dict:
-        """Do what is not done yet, and write model.pt, scores.csv, maps.npy and overview.png.
+        """Do what is not done yet, and write the files of a `CategoryFolder`.
 
         A second process that is given the same job waits until the first one has ended.
 
@@ -63,80 +73,56 @@ class Job:
             Diverged: training failed.
         """
         _check_splits(self.category)
-        self.out.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.out / ".lock"):
+        self.out.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.out.lock):
             return self._run()
 
     def _run(self) -> dict:
         data, seconds = data_fingerprint(self.category), {}
-        start = time.perf_counter()
         masks = load_masks(self.settings.foreground, self.data, self.category.name)
-        features = self._features()
-        seconds["features"] = time.perf_counter() - start
-        start = time.perf_counter()
-        foreground = self._foreground(masks, *features["train"].shape[3:])
-        if foreground["train"] is not None:
-            seconds["foreground"] = time.perf_counter() - start
-        flow = self._flow(features["train"].shape[2:])
-        history = train(
-            flow,
-            features["train"],
-            self.settings.training,
-            self.out,
-            self.seed,
-            foreground["train"],
-        )
-        seconds["training"] = history["seconds"].sum()
-        save_flow(flow, self.out / "model.pt")
-        start = time.perf_counter()
-        metrics, nll, images, samples = evaluate(
-            flow,
-            features["test"],
-            self.category.test,
-            foreground=foreground["test"],
-            amp=self.settings.training.amp,
-        )
-        seconds["evaluation"] = time.perf_counter() - start
-        self._write_scores(nll, images, samples)
-        figure = plot.overview(
-            self.category.test,
-            nll,
-            images,
-            samples,
-            title=f"{self.category.name}, S-AUROC {metrics['s_auroc']:.3f}",
-        )
-        plot.save(figure, self.out / "overview.png")
-        return {
-            **metrics,
-            "samples": len(self.category.test),
-            "data": data,
-            "seconds": {step: round(float(value), 1) for step, value in seconds.items()},
+        with _timed(seconds, "features"):
+            features = self._features()
+        shape = features["train"].shape[2:]
+        foreground = {"train": None, "test": None}
+        if masks is not None:
+            with _timed(seconds, "foreground"):
+                foreground = self._foreground(masks, *shape[1:])
+        splits = {
+            name: Split(samples, features[name], foreground[name])
+            for name, samples in self.category.splits.items()
         }
+        flow = self._flow(shape)
+        history = train(flow, splits["train"], self.settings.training, self.out.path, self.seed)
+        seconds["training"] = round(float(history["seconds"].sum()), 1)
+        save_flow(flow, self.out.model)
+        with _timed(seconds, "evaluation"):
+            metrics, scores = evaluate(flow, splits["test"], amp=self.settings.training.amp)
+        self._write_scores(scores)
+        title = f"{self.category.name}, S-AUROC {metrics['s_auroc']:.3f}"
+        plot.save(plot.overview(self.category.test, scores, title), self.out.overview)
+        return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
         batch = max(1, PIXELS // backbone.size**2)
         return {
-            split: FeatureStore.build(
-                self.features / f"{split}.f16", samples, backbone, batch, f"features, {split}"
+            name: FeatureStore.build(
+                self.features.features(name), samples, backbone, batch, f"features, {name}"
             )
-            for split, samples in self.category.splits.items()
+            for name, samples in self.category.splits.items()
         }
 
-    def _foreground(
-        self, masks: Masks | None, height: int, width: int
-    ) -> dict[str, ForegroundStore | None]:
+    def _foreground(self, masks: Masks, height: int, width: int) -> dict[str, ForegroundStore]:
         return {
-            split: masks
-            and ForegroundStore.build(
-                self.features / f"{split}-{masks.name}.bool",
+            name: ForegroundStore.build(
+                self.features.foreground(name, masks.name),
                 samples,
                 masks,
                 height,
                 width,
-                label=f"foreground, {split}",
+                label=f"foreground, {name}",
             )
-            for split, samples in self.category.splits.items()
+            for name, samples in self.category.splits.items()
         }
 
     def _flow(self, shape: Sequence[int]) -> MultiFlow:
@@ -144,16 +130,24 @@ class Job:
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
 
-    def _write_scores(self, nll: np.ndarray, images: np.ndarray, samples: np.ndarray) -> None:
-        category = self.category
-        frame = pd.DataFrame(images, columns=category.test[0].view_names)
-        frame.insert(0, "sample", [sample.name for sample in category.test])
-        frame.insert(1, "label", [int(sample.label) for sample in category.test])
-        frame.insert(2, "score", samples)
-        with whole_file(self.out / "scores.csv") as draft:
+    def _write_scores(self, scores: Scores) -> None:
+        samples = self.category.test
+        frame = pd.DataFrame(scores.images.numpy(), columns=samples[0].view_names)
+        frame.insert(0, "sample", [sample.name for sample in samples])
+        frame.insert(1, "label", [int(sample.label) for sample in samples])
+        frame.insert(2, "score", scores.samples.numpy())
+        with whole_file(self.out.scores) as draft:
             frame.to_csv(draft, index=False)
-        with whole_file(self.out / "maps.npy") as draft:
-            np.save(draft, nll)
+        with whole_file(self.out.maps) as draft:
+            np.save(draft, scores.maps.numpy())
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Note how long the block took."""
+    start = time.perf_counter()
+    yield
+    seconds[step] = round(time.perf_counter() - start, 1)
 
 
 @cache

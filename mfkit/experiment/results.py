@@ -3,7 +3,6 @@
 import json
 import platform
 from collections.abc import Sequence
-from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,18 +10,20 @@ from filelock import FileLock
 
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import METRICS
+from mfkit.experiment.run_folder import RunFolder
+from mfkit.experiment.settings import Training
 from mfkit.files import whole_file
 
 __all__ = ["add_result", "finished", "open_results", "read_results"]
 
 
-def open_results(out: Path, config: dict, categories: Sequence[str] | None = None) -> dict:
-    """What an earlier run left in `out`, or the beginning of new results.
+def open_results(folder: RunFolder, config: dict, categories: Sequence[str] | None = None) -> dict:
+    """What an earlier run left in its folder, or the beginning of new results.
 
     Arguments:
-        out: the folder of a run.
-        config: the settings of this run; only epochs may differ from those of an earlier one: more
-            of them continue it, if the learning rate is constant.
+        folder: of the run.
+        config: the settings of this run; they must continue those of an earlier one, see
+            `Training.identity`.
         categories: those that this run trains, to make sure that it does not cost others their
             results; None: this has been looked at.
 
@@ -30,51 +31,54 @@ def open_results(out: Path, config: dict, categories: Sequence[str] | None = Non
         what results.json holds that remains.
 
     Raises:
-        InputError: an earlier run in `out` had other settings, or finished categories would not
-            remain, though they are not to be trained again.
+        InputError: an earlier run had other settings, or finished categories would not remain,
+            though they are not to be trained again.
     """
-    path = out / "results.json"
-    if path.exists():
-        results = read_results(out)
-        earlier, asked = deepcopy(results["config"]), json.loads(json.dumps(config))
-        earlier["training"]["micro_batch"] = asked["training"]["micro_batch"]  # changes no result
-        if earlier == asked:
-            return results
-        if asked["training"]["schedule"] == "constant":
-            earlier["training"]["epochs"] = asked["training"]["epochs"]
-        if earlier == asked:  # the checkpoints go on from where they are
-            before, now = (each["training"]["epochs"] for each in (results["config"], asked))
-            finished = results["categories"]
-            if categories is not None and (now < before or not set(finished) <= set(categories)):
-                raise InputError(
-                    f"{path} holds categories trained for {before} epochs already, {now} are asked "
-                    f"for: ask for more, for all of them ({', '.join(finished)}), or choose "
-                    "another --out"
-                )
-            return {**results, "categories": {}, "config": asked}
-        flat = [{**each, **each["training"], "training": None} for each in (earlier, asked)]
-        changed = [key for key in flat[0] | flat[1] if flat[0].get(key) != flat[1].get(key)]
+    config = json.loads(json.dumps(config))
+    if not folder.results.exists():
+        packages = ("mfkit", "torch", "torchvision", "FrEIA", "numpy")
+        versions = {name: version(name) for name in packages}
+        versions["python"] = platform.python_version()
+        return {"categories": {}, "mean": {}, "config": config, "versions": versions}
+    results = read_results(folder.path)
+    earlier, asked = _identity(results["config"]), _identity(config)
+    changed = [key for key in earlier | asked if earlier.get(key) != asked.get(key)]
+    if changed:
         raise InputError(
-            f"{path} is the result of another {' and '.join(changed)}: choose the same settings, "
-            "another --out, or delete the folder"
+            f"{folder.results} is the result of another {' and '.join(changed)}: choose the same "
+            "settings, another --out, or delete the folder"
         )
-    packages = ("mfkit", "torch", "torchvision", "FrEIA", "numpy")
-    versions = {name: version(name) for name in packages} | {"python": platform.python_version()}
-    return {"categories": {}, "mean": {}, "config": config, "versions": versions}
+    before, now = (each["training"]["epochs"] for each in (results["config"], config))
+    if now == before:
+        return results
+    finished = results["categories"]
+    if categories is not None and (now < before or not set(finished) <= set(categories)):
+        raise InputError(
+            f"{folder.results} holds categories trained for {before} epochs already, {now} are "
+            f"asked for: ask for more, for all of them ({', '.join(finished)}), or choose another "
+            "--out"
+        )
+    return {**results, "categories": {}, "config": config}  # their checkpoints go on
 
 
-def add_result(out: Path, config: dict, category: str, row: dict) -> dict:
+def _identity(config: dict) -> dict:
+    """Settings that must agree for a run to be continued, in one flat table."""
+    training = Training(**config["training"]).identity()
+    return {**config, **training, "training": None}
+
+
+def add_result(folder: RunFolder, config: dict, category: str, row: dict) -> dict:
     """Add the row of one category; other processes may add theirs to the same file.
 
     Returns:
         what results.json holds now, with the mean over its categories.
     """
-    with FileLock(out / ".results.lock"):
-        results = open_results(out, config)
+    with FileLock(folder.results_lock):
+        results = open_results(folder, config)
         results["categories"] = dict(sorted({**results["categories"], category: row}.items()))
         rows = results["categories"].values()
         results["mean"] = {key: sum(row[key] for row in rows) / len(rows) for key in METRICS}
-        with whole_file(out / "results.json") as draft:
+        with whole_file(folder.results) as draft:
             draft.write_text(json.dumps(results, indent=2))
     return results
 
@@ -85,7 +89,7 @@ def read_results(out: str | Path) -> dict:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    path = Path(out) / "results.json"
+    path = RunFolder(out).results
     try:
         results = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):

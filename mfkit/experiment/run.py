@@ -2,19 +2,20 @@
 
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from mfkit.data import Category, categories, data_fingerprint, find_category, read_category
+from mfkit.data import Category, DataSet, data_fingerprint, read_category
 from mfkit.errors import Diverged, InputError, cannot_write
 from mfkit.experiment.cluster import run_jobs
 from mfkit.experiment.cost import check_room, estimate
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.job import Job, backbone_on
 from mfkit.experiment.results import add_result, open_results
+from mfkit.experiment.run_folder import FeatureFolder, RunFolder
 from mfkit.experiment.settings import choose_preset
 
 __all__ = ["run"]
@@ -26,31 +27,36 @@ def run(
     category: str | Sequence[str] | None = None,
     preset: str = "workshop",
     *,
+    epochs: int | None = None,
+    graph: str | None = None,
+    message: str | None = None,
+    foreground: str | None = None,
+    view_dropout: float | None = None,
+    amp: str | None = None,
+    micro_batch: int | None = None,
     device: str = "auto",
     seed: int = 0,
     features: str | Path | None = None,
     missing_views: str = "error",
     cluster: str | None = None,
-    **changes,
 ) -> dict:
     """Train and evaluate a flow on each category; what is done already is not done again.
 
-    Leaves `out/results.json`, and for every category a folder with model.pt, scores.csv, maps.npy,
-    overview.png, history.csv and checkpoint.pt.
+    Leaves the files of a `RunFolder`.
 
     Arguments:
         data: the root of a data set in Real-IAD's layout.
         out: folder of the results.
         category: a name or several; None takes all categories.
-        preset: a name of `mfkit.experiment.settings.PRESETS`.
+        preset: a name of `mfkit.PRESETS`.
+        epochs, view_dropout, amp, micro_batch: see `mfkit.Training`; None keeps the preset's own.
+        graph, message, foreground: see `mfkit.experiment.Preset`; None keeps the preset's own.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random.
         features: folder of the feature stores, to share them between runs, in a folder for each
             backbone and category; None is out/features.
         missing_views: see `mfkit.read_category`.
         cluster: None works here; see `mfkit.experiment.cluster.run_jobs` for the others.
-        changes: of the preset: epochs, graph, message, foreground, view_dropout, amp, micro_batch;
-            see `mfkit.experiment.settings.choose_preset`.
 
     Returns:
         what results.json holds.
@@ -60,28 +66,41 @@ def run(
             first.
         Diverged: the loss of the only category is not finite.
     """
-    settings = choose_preset(preset, **changes)
-    data, out = Path(os.path.abspath(data)), Path(out)  # for workers; a link stays one
-    features = Path(features or out / "features").resolve() / settings.backbone
-    names = [category] if isinstance(category, str) else list(category or categories(data))
-    for name in names:
-        find_category(data, name)  # a misspelt name stops before the work starts
+    settings = choose_preset(
+        preset,
+        epochs=epochs,
+        graph=graph,
+        message=message,
+        foreground=foreground,
+        view_dropout=view_dropout,
+        amp=amp,
+        micro_batch=micro_batch,
+    )
+    root = os.path.abspath(data)  # for workers elsewhere; a link stays one
     place = device if cluster else str(choose_device(device))
+    found, folder = DataSet(root, missing_views=missing_views), RunFolder(out)
+    names = [category] if isinstance(category, str) else list(category or found.categories)
+    for name in names:
+        found.file(name)  # a misspelt name stops before the work starts
     config = {
-        "data": str(data),
+        "data": root,
         "preset": preset,
         "seed": seed,
         "missing_views": missing_views,
         **asdict(settings),
     }
-    results = open_results(out, config, names)
-    read, troubles = _to_do(data, names, missing_views, results)
+    results = open_results(folder, config, names)
+    read, troubles = _to_do(found, names, results)
+    shared = Path(features or folder.features).resolve() / settings.backbone
+    whole = RunFolder(folder.path.resolve())
     jobs = {
-        name: Job(part, data, settings, seed, place, out.resolve() / name, features / name)
+        name: Job(
+            part, found, settings, seed, place, whole.category(name), FeatureFolder(shared / name)
+        )
         for name, part in read.items()
     }
     if jobs:
-        check_room(estimate(jobs.values()), out, features, "auto" if cluster else place)
+        check_room(estimate(jobs.values()), folder.path, shared, "auto" if cluster else place)
     finished = run_jobs(jobs, cluster) if cluster and jobs else _here(jobs)
     for name, row in finished:
         if isinstance(row, Exception):
@@ -90,22 +109,27 @@ def run(
             if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
                 traceback.print_exception(row)
         else:
-            results = add_result(out, config, name, row)
-    if len(names) == 1 and troubles:
-        raise troubles.popitem()[1]
-    if troubles:
-        raise InputError("\n".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
+            results = add_result(folder, config, name, row)
+    _raise(troubles, alone=len(names) == 1)
     return results
 
 
+def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
+    """Report what went wrong, if anything did, now that the other categories are finished."""
+    if troubles and alone:
+        raise next(iter(troubles.values()))
+    if troubles:
+        raise InputError("\n".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
+
+
 def _to_do(
-    data: Path, names: Sequence[str], missing_views: str, results: dict
+    data: DataSet, names: Sequence[str], results: dict
 ) -> tuple[dict[str, Category], dict[str, Exception]]:
     """The categories that have no result yet, and what is wrong with those that cannot be read."""
     read, troubles = {}, {}
     for name in tqdm(names, desc="index"):
         try:
-            category = read_category(data, name, missing_views=missing_views)
+            category = read_category(data, name)
             if not _done(results["categories"].get(name), category):
                 read[name] = category
         except InputError as error:

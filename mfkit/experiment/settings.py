@@ -1,7 +1,7 @@
 """How a flow is built and trained: sizes and training that belong together, by name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -61,19 +61,34 @@ class Training:
             if not holds:
                 raise InputError(f"'{name}' should be {rule}, got {getattr(self, name)!r}")
 
+    def identity(self) -> dict:
+        """What must agree for a training to be continued by another one, as plain values.
+
+        `micro_batch` changes no more than the order of sums, and at a constant rate more epochs
+        continue a shorter training.
+        """
+        settings = {**asdict(self), "betas": list(self.betas)}
+        del settings["micro_batch"]
+        if self.schedule == "constant":
+            del settings["epochs"]
+        return settings
+
 
 @dataclass(frozen=True)
 class Preset:
     """Sizes and training that belong together.
 
     Attributes:
-        backbone: a name of `mfkit.features.backbone.BACKBONES`.
+        backbone: a name of `mfkit.features.BACKBONES`.
         blocks, hidden: of the flow.
         training: how the flow is trained.
-        graph: a name of `GRAPHS`.
-        message: a name of `mfkit.flow.messages.MESSAGES`.
-        foreground: which positions count: see `mfkit.features.masks.load_masks`.
+        graph: a name of `mfkit.flow.GRAPHS`.
+        message: a name of `mfkit.flow.MESSAGES`.
+        foreground: which positions count: see `mfkit.features.load_masks`.
         standardize: see `MultiFlow`.
+
+    Raises:
+        InputError: an unknown graph or message.
     """
 
     backbone: str
@@ -84,6 +99,11 @@ class Preset:
     message: str = "conv"
     foreground: str = "none"
     standardize: bool = False
+
+    def __post_init__(self):
+        for name, known in (("graph", GRAPHS), ("message", MESSAGES)):
+            if (value := getattr(self, name)) not in known:
+                raise InputError(f"'{name}' should be one of {', '.join(known)}, got {value!r}")
 
 
 PRESETS = {
@@ -108,52 +128,28 @@ PRESETS = {
 }
 
 
-def choose_preset(
-    name: str,
-    *,
-    epochs: int | None = None,
-    graph: str | None = None,
-    message: str | None = None,
-    foreground: str | None = None,
-    view_dropout: float | None = None,
-    amp: str | None = None,
-    micro_batch: int | None = None,
-) -> Preset:
+def choose_preset(name: str, **changes) -> Preset:
     """The preset of that name, with what is given in place of its own.
 
     Arguments:
         name: of `PRESETS`.
-        epochs, view_dropout, amp, micro_batch: see `mfkit.experiment.settings.Training`.
-        graph, message, foreground: see `Preset`.
+        changes: fields of `Preset` or `Training`; None keeps the preset's own.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or an impossible setting.
 
     Example:
-        >>> choose_preset("workshop", graph="ring").graph
+        >>> choose_preset("workshop", graph="ring", epochs=None).graph
         'ring'
     """
-    choices = (
-        ("preset", name, PRESETS),
-        ("graph", graph, GRAPHS),
-        ("message", message, MESSAGES),
-        ("amp", amp, AMP),
-    )
-    for option, value, known in choices:
-        if value is not None and value not in known:
-            raise InputError(f"--{option} should be one of {', '.join(known)}, got {value!r}")
-    folder = foreground not in (None, "none", "border", "rembg") and Path(foreground)
-    if folder and folder.is_dir():
-        foreground = str(folder.resolve())
-    training = {
-        "epochs": epochs,
-        "view_dropout": view_dropout,
-        "amp": amp,
-        "micro_batch": micro_batch,
-    }
-    training = replace(PRESETS[name].training, **_given(training))
-    others = {"graph": graph, "message": message, "foreground": foreground}
-    return replace(PRESETS[name], training=training, **_given(others))
+    if name not in PRESETS:
+        raise InputError(f"'preset' should be one of {', '.join(PRESETS)}, got {name!r}")
+    given = {key: value for key, value in changes.items() if value is not None}
+    training = {key: given.pop(key) for key in asdict(PRESETS[name].training) if key in given}
+    folder = given.get("foreground", "none") not in ("none", "border", "rembg")
+    if folder and Path(given["foreground"]).is_dir():
+        given["foreground"] = str(Path(given["foreground"]).resolve())
+    return replace(PRESETS[name], training=replace(PRESETS[name].training, **training), **given)
 
 
 def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) -> MultiFlow:
@@ -174,7 +170,3 @@ def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) 
         seed=seed,
         standardize=settings.standardize,
     )
-
-
-def _given(options: dict) -> dict:
-    return {name: value for name, value in options.items() if value is not None}

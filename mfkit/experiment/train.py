@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -13,23 +12,18 @@ from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
 from mfkit.errors import Diverged, InputError
-from mfkit.experiment.checkpoint import _restore, _write
+from mfkit.experiment.checkpoint import Checkpoint
 from mfkit.experiment.devices import autocast
 from mfkit.experiment.settings import Training
-from mfkit.features import FeatureStore, ForegroundStore, present_views
-from mfkit.flow import MultiFlow, save_state
+from mfkit.features import Split
+from mfkit.flow import MultiFlow
 from mfkit.score import nll_map
 
 __all__ = ["train"]
 
 
 def train(
-    flow: MultiFlow,
-    store: FeatureStore,
-    training: Training,
-    folder: str | Path,
-    seed: int = 0,
-    foreground: ForegroundStore | None = None,
+    flow: MultiFlow, split: Split, training: Training, folder: str | Path, seed: int = 0
 ) -> pd.DataFrame:
     """Maximise the likelihood of sound features.
 
@@ -44,11 +38,10 @@ def train(
 
     Arguments:
         flow: on the device to train on; ends in evaluation mode.
-        store: features of sound samples.
+        split: sound samples, their features in a store.
         training: the settings.
         folder: where checkpoint and history live; a checkpoint found there is continued.
         seed: of the order of samples and of the noise.
-        foreground: of the same samples; None: all positions count.
 
     Returns:
         one row an epoch: epoch (from 1), loss in nats per channel, seconds.
@@ -57,19 +50,6 @@ def train(
         InputError: the checkpoint in `folder` was made with other settings or another flow.
         Diverged: a loss is not finite; the checkpoint of the last whole epoch is kept.
     """
-    folder = Path(folder)
-    checkpoint = folder / "checkpoint.pt"
-    settings = {
-        **asdict(training),
-        "seed": seed,
-        "flow": flow.config,
-        "set of images": store.fingerprint,
-        "foreground": None if foreground is None else foreground.fingerprint,
-    }
-    settings["betas"] = list(training.betas)
-    del settings["micro_batch"]  # changes no more than the order of sums
-    if training.schedule == "constant":
-        del settings["epochs"]  # more epochs continue a shorter run
     optimizer = torch.optim.AdamW(
         flow.parameters(),
         lr=training.learning_rate,
@@ -77,53 +57,48 @@ def train(
         weight_decay=training.weight_decay,
         fused=True,  # one pass over the weights instead of several
     )
-    batches = max(1, len(store) // training.batch)
-    schedule = _schedule(optimizer, training, training.epochs * batches)
-    if checkpoint.exists():
-        history = _restore(checkpoint, settings, flow, optimizer, schedule)
-        _write(history, folder)  # an end right after the checkpoint may have missed its last row
-    else:
-        history = []
-        if flow.config["standardize"]:
-            flow.inn[0].fit(store.read([index]) for index in range(len(store)))
-    if len(history) > training.epochs:
+    steps = max(1, len(split) // training.batch)
+    schedule = _schedule(optimizer, training, training.epochs * steps)
+    identity = _identity(flow, split, training, seed)
+    checkpoint = Checkpoint(folder, identity, flow=flow, optimizer=optimizer, schedule=schedule)
+    history = checkpoint.restore()
+    done = len(history)
+    if not done:
+        flow.fit(split.features[[index]] for index in range(len(split)))
+    if done > training.epochs:
         raise InputError(
-            f"{checkpoint} has been trained for {len(history)} epochs already, "
+            f"{checkpoint.path} has been trained for {done} epochs already, "
             f"{training.epochs} are asked for: ask for more, or choose another --out"
         )
-    done = len(history)
-    with tqdm(total=training.epochs * batches, initial=done * batches, desc="training") as bar:
+    with tqdm(total=training.epochs * steps, initial=done * steps, desc="training") as bar:
         for epoch in range(done + 1, training.epochs + 1):
-            started = time.perf_counter()
-            losses = []
-            for batch in _batches(flow.train(), store, training, seed, epoch, foreground):
+            started, losses = time.perf_counter(), []
+            for batch in _batches(flow.train(), split, training, seed, epoch):
                 loss = _step(flow, optimizer, batch, training)
                 losses.append(_finite(loss, epoch, step=len(losses) + 1))
                 schedule.step()
                 bar.set_postfix(epoch=epoch, nats=f"{losses[-1]:.3f}", refresh=False)
                 bar.update()
             seconds = round(time.perf_counter() - started, 3)
-            history.append({"epoch": epoch, "loss": sum(losses) / batches, "seconds": seconds})
-            state = {
-                "settings": settings,
-                "history": history,
-                "flow": flow.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-            }
-            save_state(state, checkpoint)
-            _write(history, folder)
+            history.append({"epoch": epoch, "loss": sum(losses) / steps, "seconds": seconds})
+            checkpoint.save(history)
     flow.eval()
     return pd.DataFrame(history)
 
 
+def _identity(flow: MultiFlow, split: Split, training: Training, seed: int) -> dict:
+    """What must agree for a training to be continued, by the names that messages use."""
+    return {
+        **training.identity(),
+        "seed": seed,
+        "flow": flow.config,
+        "set of images": split.features.fingerprint,
+        "foreground": split.foreground and split.foreground.fingerprint,
+    }
+
+
 def _batches(
-    flow: MultiFlow,
-    store: FeatureStore,
-    training: Training,
-    seed: int,
-    epoch: int,
-    foreground: ForegroundStore | None = None,
+    flow: MultiFlow, split: Split, training: Training, seed: int, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Features (B, V, C, H, W), noise (B, 1, H, W), present views (B, V) of one epoch.
 
@@ -132,18 +107,18 @@ def _batches(
     """
     device = next(flow.parameters()).device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-    order = torch.randperm(len(store), generator=generator).split(training.batch)
+    order = torch.randperm(len(split), generator=generator).split(training.batch)
     for indices in order:
         if len(indices) == training.batch or len(order) == 1:
-            x, noise = store.read(indices), flow.draw_noise(len(indices), generator)
-            present = present_views(x)
+            x, present, foreground = split[indices]
+            noise = flow.draw_noise(len(indices), generator)
             if training.view_dropout:
                 luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
                 present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
-            shows = present[..., None, None].expand(*present.shape, *x.shape[3:])
+            counts = present[..., None, None].expand(*present.shape, *x.shape[3:])
             if foreground is not None:
-                shows = shows & foreground.read(indices)
-            yield tuple(part.to(device) for part in (x, noise, present, shows))
+                counts = counts & foreground
+            yield tuple(part.to(device) for part in (x, noise, present, counts))
 
 
 def _step(
@@ -156,10 +131,10 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     total, counted = 0.0, batch[-1].sum()
     parts = (part.split(training.micro_batch or len(part)) for part in batch)
-    for x, noise, present, shows in zip(*parts, strict=True):
+    for x, noise, present, counts in zip(*parts, strict=True):
         with autocast(x.device, training.amp):
             z, log_det = flow(x, noise, present)
-        loss = nll_map(z, log_det, shows).sum() / counted
+        loss = nll_map(z, log_det, counts).sum() / counted
         loss.backward()
         total = total + loss.detach()
     if total.isfinite():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mfkit.flow import MultiFlow
-from mfkit.score import image_scores, quiet_background, sample_scores
+from mfkit.score import Scores
 
 __all__ = ["BINS", "LEVELS", "Answer", "answers"]
 
@@ -24,7 +24,8 @@ class Answer:
         z: latents (V, C, H, W), float16.
         half, log_det: half the squared norm and the log-determinant, (V, H, W), both in nats per
             channel; the score is their difference.
-        map: what image scores are taken from, (V, H, W): this difference, the background quiet.
+        map: what image scores are taken from, (V, H, W): this difference, the background quiet,
+            NaN where a view is absent.
         density: histograms of the latents after block 0 (the features) .. K, (K + 1, V, 40) over
             `BINS`.
         quantiles: of the same at `LEVELS`, (K + 1, V, 31).
@@ -68,24 +69,19 @@ def answers(
         B of them.
     """
     z, log_det = flow(x, present=present, muted=muted)
+    scores = Scores.of(z, log_det, foreground, present)
     half, log_det = 0.5 * z.square().mean(2), log_det / z.shape[2]
-    nll = half - log_det
-    if foreground is not None:
-        nll = quiet_background(nll, foreground | ~present[..., None, None])
-    images = image_scores(nll)
-    scores = sample_scores(images, present=present)
-    images = images.masked_fill(~present, torch.nan)
     latents = [x, *flow.trace(x, present, muted)]
     return [
         Answer(
             z[b].half().numpy(),
             half[b].numpy(),
             log_det[b].numpy(),
-            nll[b].numpy(),
+            scores.maps[b].numpy(),
             *_distribution(np.stack([step[b].flatten(1).numpy() for step in latents])),
             present[b].numpy(),
-            images[b].numpy(),
-            scores[b].item(),
+            scores.images[b].numpy(),
+            scores.samples[b].item(),
         )
         for b in range(len(x))
     ]

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from mfkit.explore.controls import Pad, Several, encoded
 from mfkit.explore.latents import Latents
 from mfkit.explore.scene import PANELS, Scene, presets
-from mfkit.plot import PALETTE, save
+from mfkit.palette import PALETTE
+from mfkit.plot import save
 
 __all__ = ["LatentExplorer"]
 
@@ -273,7 +274,7 @@ def _controls(latents: Latents) -> dict[str, widgets.Widget]:
         ),
         "truth": widgets.Checkbox(True, description="true defect", indent=False),
         "foreground": widgets.Checkbox(
-            False, description="object", indent=False, disabled=latents.foreground is None
+            False, description="object", indent=False, disabled=latents.split.foreground is None
         ),
         "muted": Several(
             {

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit.data import Sample, read_image, read_mask
 from mfkit.explore.answers import Answer, answers
-from mfkit.explore.patches import PIXELS, Patches, read_features
-from mfkit.features import FeatureStore, ForegroundStore, present_views
+from mfkit.explore.patches import PIXELS, Patches
+from mfkit.features import Split, present_views
 from mfkit.flow import MultiFlow, load_flow
 from mfkit.score import nll_map
 
@@ -71,12 +70,9 @@ class Latents:
     Arguments:
         flows: a flow or the path of a saved one; or several of them, by name or in a list: models
             to compare, or one model after several epochs. The last one comes first to the eye.
-        features: of N samples, (N, V, C, H, W) or a `FeatureStore`; NaN where a view is missing.
-        samples: N samples with V images each.
-        train: features and samples of the training split, to show what features mean by the
-            nearest training patches; None: the explorer goes without.
-        foreground: (N, V, H, W) of bool, or a `ForegroundStore`: positions that show the object;
-            the others do not score.
+        split: N samples with their features. Positions outside their foreground do not score.
+        train: the training split, to show what features mean by the nearest training patches;
+            None: the explorer goes without.
 
     Raises:
         ValueError: no flow, no sample, or sizes that do not fit together.
@@ -86,25 +82,18 @@ class Latents:
     def __init__(
         self,
         flows: MultiFlow | str | Path | Sequence | Mapping[str, MultiFlow | str | Path],
-        features: Tensor | FeatureStore,
-        samples: Sequence[Sample],
-        train: tuple[Tensor | FeatureStore, Sequence[Sample]] | None = None,
-        foreground: Tensor | ForegroundStore | None = None,
+        split: Split,
+        train: Split | None = None,
     ):
         self.flows = _named(flows)
-        shapes = {flow.shape for flow in self.flows.values()} | {tuple(features.shape[1:])}
+        shapes = {flow.shape for flow in self.flows.values()} | {tuple(split.features.shape[1:])}
         if len(shapes) != 1:
             raise ValueError(f"'flows' and 'features' should agree in (V, C, H, W), got {shapes}")
-        if len(samples) != len(features) or not samples:
-            raise ValueError(
-                f"'samples' should be as many as 'features', at least one, got {len(samples)} and "
-                f"{len(features)}"
-            )
         self.shape = next(iter(shapes))
-        self.names = samples[0].view_names
-        self.features, self.samples, self.foreground = features, list(samples), foreground
-        self.labels = np.array([sample.label for sample in samples])
-        self.patches = None if train is None else Patches(*train)
+        self.split, self.samples = split, split.samples
+        self.names = self.samples[0].view_names
+        self.labels = np.array([sample.label for sample in self.samples])
+        self.patches = None if train is None else Patches(train)
         self.edges = tuple(
             sorted({e for flow in self.flows.values() for e in flow.graph.possible_edges})
         )
@@ -191,17 +180,12 @@ class Latents:
 
     def picture(self, sample: int, view: int) -> np.ndarray:
         """An image (PIXELS, PIXELS, 3) uint8; light grey where there is none."""
-        path = self.samples[sample].images[view]
-        if path is None:
-            return np.full((PIXELS, PIXELS, 3), GREY, np.uint8)
-        return read_image(path, PIXELS, self.samples[sample].flips[view])
+        image = self.samples[sample].image(view, PIXELS)
+        return np.full((PIXELS, PIXELS, 3), GREY, np.uint8) if image is None else image
 
     def mask(self, sample: int, view: int) -> np.ndarray:
         """Where the defect shows, (PIXELS, PIXELS) of bool."""
-        path = self.samples[sample].masks[view]
-        if path is None:
-            return np.zeros((PIXELS, PIXELS), bool)
-        return read_mask(path, PIXELS, self.samples[sample].flips[view])
+        return self.samples[sample].mask(view, PIXELS)
 
     def _limits(self) -> dict[str, tuple[float, float]]:
         """Where axes and colours end: the same for all samples, so that they can be compared."""
@@ -227,15 +211,15 @@ class Latents:
 
     def _pose(self, question: Question) -> tuple[Tensor, Tensor]:
         """Features (1, V, C, H, W) and present views (1, V) of a question."""
-        x = read_features(self.features, [question.sample])
+        x = self.split.features[[question.sample]]
         for view, donor in question.swapped:
-            x[:, view] = read_features(self.features, [donor])[:, view]
+            x[:, view] = self.split.features[[donor]][:, view]
         x[:, list(question.absent)] = torch.nan
         return x.nan_to_num(), present_views(x)
 
     def shown(self, samples: Sequence[int]) -> Tensor | None:
         """The foreground of some samples, (B, V, H, W); None: everything counts."""
-        return None if self.foreground is None else read_features(self.foreground, samples)
+        return None if self.split.foreground is None else self.split.foreground[samples]
 
     def _shown(self, question: Question) -> Tensor | None:
         """The foreground (1, V, H, W) of a question; a swapped view brings its own."""
@@ -247,8 +231,7 @@ class Latents:
     def _answers(self, name: str, batch: int = 8) -> list[Answer]:
         seen = []
         for indices in tqdm(torch.arange(len(self.samples)).split(batch), desc=f"latents, {name}"):
-            x = read_features(self.features, indices)
-            present, shown = present_views(x), self.shown(indices)
+            x, present, shown = self.split[indices]
             seen += answers(self.flows[name], x.nan_to_num(), present, [], shown)
         return seen
 

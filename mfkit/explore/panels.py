@@ -18,7 +18,7 @@ from sklearn.metrics import roc_curve
 from mfkit.explore.answers import BINS, LEVELS, Answer
 from mfkit.explore.sheets import DPI, SMALL, WIDTH
 from mfkit.flow import ViewGraph
-from mfkit.plot import PALETTE, view_graph
+from mfkit.palette import PALETTE
 
 __all__ = ["distribution", "gaussian", "messages", "position"]
 
@@ -229,7 +229,7 @@ def messages(
         limits: of the score axis.
     """
     figure = Figure(figsize=(WIDTH, 3.4), dpi=DPI)
-    view_graph(graph, figure.add_axes((0.0, 0.02, 0.34, 0.96)), muted, names)
+    graph.draw(figure.add_axes((0.0, 0.02, 0.34, 0.96)), muted, names)
     views = np.arange(len(before))
     ax = _pane(
         figure,

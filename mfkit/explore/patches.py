@@ -1,13 +1,10 @@
 """What features mean: the training patches whose features are nearest."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from mfkit.data import Sample, read_image
-from mfkit.features import FeatureStore
+from mfkit.features import Split
 
 __all__ = ["PIXELS", "Patches"]
 
@@ -21,41 +18,27 @@ class Patches:
     backbone sees from there is larger; the piece is its middle.)
 
     Arguments:
-        features: (N, V, C, H, W) or a `FeatureStore`; NaN where a view is missing.
-        samples: N samples with V images each.
+        split: N samples with their features.
         most: about how many patches to keep for each view.
         seed: of the positions.
 
     Raises:
-        ValueError: not as many samples as features.
         InputError: an image cannot be read.
     """
 
-    def __init__(
-        self,
-        features: Tensor | FeatureStore,
-        samples: Sequence[Sample],
-        most: int = 4096,
-        seed: int = 0,
-    ):
-        if len(features) != len(samples) or not samples:
-            raise ValueError(
-                f"'samples' should be as many as 'features', at least one, got {len(samples)} and "
-                f"{len(features)}"
-            )
-        views, _, *self.grid = features.shape[1:]
-        self.samples = list(samples)
+    def __init__(self, split: Split, most: int = 4096, seed: int = 0):
+        views, _, *self.grid = split.features.shape[1:]
+        self.samples = split.samples
         generator = torch.Generator().manual_seed(seed)
-        each = max(1, most // len(samples))
+        each = max(1, most // len(split))
         vectors, tiles, places = ([[] for _ in range(views)] for _ in range(3))
-        for index, sample in enumerate(samples):
-            x = read_features(features, [index])[0].flatten(2)  # (V, C, HW)
-            for view, path in enumerate(sample.images):
-                if path is not None:
+        for index, sample in enumerate(split.samples):
+            x = split.features[index].flatten(2)  # (V, C, HW)
+            for view in range(views):
+                if sample.present[view]:
                     chosen = torch.randperm(x.shape[2], generator=generator)[:each]
-                    image = read_image(path, PIXELS, sample.flips[view])
                     vectors[view].append(x[view][:, chosen].T)
-                    tiles[view].append(self._cut(image)[chosen.numpy()])
+                    tiles[view].append(self._cut(sample.image(view, PIXELS))[chosen.numpy()])
                     places[view] += [(index, *divmod(int(at), self.grid[1])) for at in chosen]
         self.vectors = [torch.cat(parts) for parts in vectors]
         self.tiles = [np.concatenate(parts) for parts in tiles]
@@ -84,8 +67,7 @@ class Patches:
     def around(self, view: int, index: int) -> np.ndarray:
         """A patch with its surroundings, see `window`."""
         sample, row, column = self.places[view][index]
-        path, flip = self.samples[sample].images[view], self.samples[sample].flips[view]
-        return self.window(read_image(path, PIXELS, flip), row, column)
+        return self.window(self.samples[sample].image(view, PIXELS), row, column)
 
     def window(self, image: np.ndarray, row: int, column: int) -> np.ndarray:
         """The piece of an image around a position: 3 x 3 positions, as far as there are so many."""
@@ -104,8 +86,3 @@ class Patches:
         whole = image[: self.grid[0] * high, : self.grid[1] * wide]
         tiles = whole.reshape(self.grid[0], high, self.grid[1], wide, 3).swapaxes(1, 2)
         return tiles.reshape(-1, high, wide, 3)
-
-
-def read_features(features: Tensor | FeatureStore, indices: Sequence[int]) -> Tensor:
-    """The rows of some samples, from a tensor or a store: a copy of their own."""
-    return features[indices] if isinstance(features, Tensor) else features.read(indices)

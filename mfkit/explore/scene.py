@@ -12,7 +12,7 @@ from mfkit.explore import panels, sheets
 from mfkit.explore.answers import Answer
 from mfkit.explore.latents import GREY, Latents, Question
 from mfkit.explore.patches import PIXELS
-from mfkit.plot import PALETTE
+from mfkit.palette import PALETTE
 from mfkit.score import auroc
 
 __all__ = ["PANELS", "Scene", "presets"]
@@ -81,7 +81,7 @@ class Scene:
         if not answer.present[view]:
             return np.full_like(picture, GREY)
         nll, outlines = answer.map[view], []
-        if latents.foreground is not None and state["foreground"]:
+        if latents.split.foreground is not None and state["foreground"]:
             shown = latents.shown([source])[0, view].float().numpy()
             outlines.append((sheets.enlarged(shown, PIXELS) > 0.5, OBJECT))
         outlines.append((sheets.enlarged(nll, PIXELS) > state["threshold"], ABOVE))
@@ -128,7 +128,7 @@ class Scene:
     def _words_maps(self) -> str:
         edges = ["white: above the threshold"]
         edges += ["cyan: the true defect"] if self.state["truth"] else []
-        if self.latents.foreground is not None and self.state["foreground"]:
+        if self.latents.split.foreground is not None and self.state["foreground"]:
             edges.append("grey: the object")
         return f"Outlined {'; '.join(edges)}. Above each view: its image score."
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import binary_erosion
 
 from mfkit.explore.answers import Answer
-from mfkit.plot import HEAT, PALETTE
+from mfkit.palette import HEAT, PALETTE
 from mfkit.score import pixel_map
 
 __all__ = ["DPI", "SMALL", "WIDTH", "enlarged", "maps", "overlay", "terms", "way_back"]

@@ -2,7 +2,7 @@
 
 Read in this order: `backbone` (the frozen network), `row_store` (numbers in one file that grows),
 `feature_store`; then `border` (the object on a plain ground), `masks` (where masks come from) and
-`foreground` (masks -> positions).
+`foreground` (masks -> positions); `split` (samples with what belongs to them).
 """
 
 from mfkit.features.backbone import BACKBONES, Backbone, load_backbone
@@ -10,6 +10,7 @@ from mfkit.features.border import dilate, object_mask
 from mfkit.features.feature_store import FeatureStore, present_views
 from mfkit.features.foreground import ForegroundStore, to_positions
 from mfkit.features.masks import FileMasks, Masks, load_masks
+from mfkit.features.split import Split
 
 __all__ = [
     "BACKBONES",
@@ -18,6 +19,7 @@ __all__ = [
     "FileMasks",
     "ForegroundStore",
     "Masks",
+    "Split",
     "dilate",
     "load_backbone",
     "load_masks",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfkit.data import Sample, images_fingerprint, read_image
+from mfkit.data import Sample, images_fingerprint
 from mfkit.errors import InputError
 from mfkit.features.backbone import Backbone
 from mfkit.features.row_store import RowStore
@@ -20,7 +20,8 @@ __all__ = ["FeatureStore", "present_views"]
 class FeatureStore(RowStore):
     """Features of samples in one memory-mapped file of float16, read as needed: see `RowStore`.
 
-    A missing view is NaN: see `present_views`.
+    It is indexed like a tensor (N, V, C, H, W): `store[[3, 1]]` are the features of two samples,
+    float32, a copy. A missing view is NaN: see `present_views`.
 
     Arguments:
         path: the file of features, written by `build`.
@@ -32,15 +33,7 @@ class FeatureStore(RowStore):
     dtype = np.float16
     contents = "features"
 
-    def read(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """Features of some samples.
-
-        Arguments:
-            indices: of B samples.
-
-        Returns:
-            (B, V, C, H, W) float32; NaN where a view is missing.
-        """
+    def __getitem__(self, indices: Sequence[int] | Tensor | slice | int) -> Tensor:
         return torch.from_numpy(self.rows(indices).astype(np.float32))
 
     @classmethod
@@ -102,11 +95,8 @@ def _prefetch(
     black = np.zeros((size, size, 3), dtype=np.uint8)
 
     def load(sample: Sample) -> tuple[np.ndarray, tuple[bool, ...]]:
-        views = zip(sample.images, sample.flips, strict=True)
-        images = [
-            black if image is None else read_image(image, size, flip) for image, flip in views
-        ]
-        return np.stack(images), sample.present
+        images = (sample.image(view, size) for view in range(len(sample.images)))
+        return np.stack([black if image is None else image for image in images]), sample.present
 
     with ThreadPoolExecutor(4) as pool:
         waiting = deque(samples)

@@ -49,6 +49,8 @@ def to_positions(mask: np.ndarray, height: int, width: int) -> np.ndarray:
 class ForegroundStore(RowStore):
     """Which positions show the object, (N, V, H, W) of bool in one file: see `RowStore`.
 
+    It is indexed like a tensor: `store[[3, 1]]` are the positions of two samples.
+
     Where no object was found, or no image is, the file holds no foreground, but all positions are
     read as such: to look at everything is safer than to look away.
 
@@ -62,8 +64,7 @@ class ForegroundStore(RowStore):
     dtype = np.bool_
     contents = "foreground masks"
 
-    def read(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """Masks of B samples: (B, V, H, W) of bool."""
+    def __getitem__(self, indices: Sequence[int] | Tensor | slice | int) -> Tensor:
         shown = torch.from_numpy(self.rows(indices))
         return shown | ~shown.any(-1).any(-1)[..., None, None]
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mfkit.data import Sample, find_category, images_fingerprint, read_image, read_mask, read_views
+from mfkit.data import DataSet, Sample, images_fingerprint, read_mask, read_rows
 from mfkit.errors import InputError
 from mfkit.features.border import MARGIN, SCALE, dilate, object_mask
 
@@ -43,7 +43,7 @@ class BorderMasks(Masks):
     maker = "border, version 1"  # count up when its masks change
 
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
-        return object_mask(read_image(sample.images[view], SCALE, sample.flips[view]))
+        return object_mask(sample.image(view, SCALE))
 
 
 class NetworkMasks(Masks):
@@ -69,7 +69,7 @@ class NetworkMasks(Masks):
         self.name, self.maker = f"rembg-{model}", f"rembg {model}"
 
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
-        image = Image.fromarray(read_image(sample.images[view], flip=sample.flips[view]))
+        image = Image.fromarray(sample.image(view))
         alpha = self.cut(image, session=self.session, only_mask=True)
         mask = np.asarray(alpha.convert("L").resize((SCALE, SCALE), Image.Resampling.BOX)) > 127
         return dilate(ndimage.binary_fill_holes(mask), MARGIN)
@@ -123,7 +123,7 @@ class StackMasks(Masks):
 
     Arguments:
         folder: DIR/audiojack.
-        file, images: the category's JSON file and folder of images, see `find_category`.
+        data, category: whose JSON file says which mask belongs to which image.
 
     Raises:
         InputError: a stack is missing, or has another number of masks than the file has rows.
@@ -131,10 +131,10 @@ class StackMasks(Masks):
 
     name = "stacks"
 
-    def __init__(self, folder: Path, file: Path, images: Path):
+    def __init__(self, folder: Path, data: DataSet, category: str):
         self.place: dict[Path, tuple[np.ndarray, int]] = {}
-        stamps = []
-        rows = read_views(file, images)
+        stamps, file = [], data.file(category)
+        rows = read_rows(file, data.images)
         for split in ("train", "test"):
             path = folder / f"{split}.npy"
             try:
@@ -144,15 +144,15 @@ class StackMasks(Masks):
                     f"{path}: cannot be read as a stack of masks ({error}); make it with the "
                     "released code, or use --foreground border"
                 ) from None
-            of_split = [view for view in rows if view.split == split]
+            of_split = [row for row in rows if row.split == split]
             if stack.ndim != 3 or len(stack) != len(of_split):
                 raise InputError(
                     f"{path}: holds an array {stack.shape}, but {file} lists {len(of_split)} "
                     f"{split} images: give the stack that was made from this file, (images, h, w)"
                 )
             stamps.append(f"{path.absolute()} {path.stat().st_mtime_ns}")
-            for number, view in enumerate(of_split):
-                self.place[view.image] = stack, number
+            for number, row in enumerate(of_split):
+                self.place[row.image] = stack, number
         self.maker = "\n".join(["stacks", *stamps])
 
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
@@ -160,13 +160,13 @@ class StackMasks(Masks):
         return np.asarray(stack[number]) > 0
 
 
-def load_masks(source: str, data: str | Path, category: str) -> Masks | None:
+def load_masks(source: str, data: DataSet, category: str) -> Masks | None:
     """The masks that `--foreground` names.
 
     Arguments:
         source: "none" (every position counts), "border", "rembg", "rembg:MODEL", or a folder of
             mask files or of released stacks.
-        data: the root of the data set.
+        data: the data set.
         category: such as "audiojack".
 
     Raises:
@@ -186,5 +186,5 @@ def load_masks(source: str, data: str | Path, category: str) -> Masks | None:
             f"folder that holds {category}/ with .png masks or with train.npy and test.npy"
         )
     if any((folder / f"{split}.npy").exists() for split in ("train", "test")):
-        return StackMasks(folder, *find_category(data, category))
+        return StackMasks(folder, data, category)
     return FileMasks(Path(source))

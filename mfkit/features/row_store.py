@@ -54,13 +54,16 @@ class RowStore:
         """Number of samples."""
         return self.shape[0]
 
-    def rows(self, indices: Sequence[int] | Tensor) -> np.ndarray:
+    def rows(self, indices: Sequence[int] | Tensor | slice | int) -> np.ndarray:
         """A copy of some rows.
 
         The file is mapped for this moment only: what has been read would else stay resident, until
         after an epoch all of it did.
         """
-        return np.memmap(self.file, self.dtype, "r", shape=self.shape)[np.asarray(indices)]
+        if isinstance(indices, slice):
+            indices = range(*indices.indices(len(self)))
+        mapped = np.memmap(self.file, self.dtype, "r", shape=self.shape)
+        return mapped.take(np.asarray(indices), axis=0)
 
     @classmethod
     def fill(

@@ -11,7 +11,7 @@ from torch import Tensor
 from mfkit.flow.messages import CrossViewNet
 from mfkit.flow.views import ViewGraph
 
-__all__ = ["CrossViewCoupling", "MapModule", "ViewPermutation"]
+__all__ = ["CrossViewCoupling", "MapModule", "ViewPermutation", "soft_clamp"]
 
 
 class MapModule(InvertibleModule):
@@ -51,11 +51,19 @@ class ViewPermutation(MapModule):
         return (x[:, order.T, views],), x.new_zeros(x.shape[0], *x.shape[2:])
 
 
+def soft_clamp(s: Tensor, clamp: float) -> Tensor:
+    """Bend s smoothly into -clamp .. clamp: `clamp * 0.636 * atan(s / clamp)`.
+
+    Source: arXiv 2504.03306; 0.636 is about 2 / pi. FrEIA's blocks clamp with `atan(s)`, without
+    the division.
+    """
+    return clamp * 0.636 * torch.atan(s / clamp)
+
+
 class CrossViewCoupling(MapModule):
     """Two-sided affine coupling over all views at once.
 
-    The channels are split into x1 (the first C // 2) and x2 (the rest). With the soft clamp
-    `ls(s) = clamp * 0.636 * atan(s / clamp)`:
+    The channels are split into x1 (the first C // 2) and x2 (the rest). With `ls = soft_clamp`:
 
         s, t = net2(x2);  z1 = exp(ls(s)) * x1 + t
         s, t = net1(z1);  z2 = exp(ls(s)) * x2 + t
@@ -69,12 +77,12 @@ class CrossViewCoupling(MapModule):
         dims_c: [(N, V, H, W)] of a condition that both networks see, or nothing.
         graph, hidden, kernel_size, message: see `CrossViewNet`.
         seed: of the graphs of the two networks, if the graph shuffles.
-        clamp: the log-scale of one half stays below this number (0.636 is about 2 / pi).
+        clamp: the log-scale of one half stays below this number.
 
     Raises:
         ValueError: a clamp that is not positive; see also `CrossViewNet`.
 
-    Source: arXiv 2504.03306. FrEIA's blocks clamp with `atan(s)`, without the division.
+    Source: arXiv 2504.03306.
     """
 
     def __init__(
@@ -97,7 +105,7 @@ class CrossViewCoupling(MapModule):
         self.clamp = clamp
         self.split = [channels // 2, channels - channels // 2]
         first, second = self.split
-        graph1, graph2 = graph.drawn(2 * seed), graph.drawn(2 * seed + 1)
+        graph1, graph2 = graph.for_network(2 * seed), graph.for_network(2 * seed + 1)
         options = {"hidden": hidden, "kernel_size": kernel_size, "message": message}
         self.net1 = CrossViewNet(first + condition, 2 * second, graph1, **options)
         self.net2 = CrossViewNet(second + condition, 2 * first, graph2, **options)
@@ -130,7 +138,7 @@ class CrossViewCoupling(MapModule):
         conditions, heard = c[: len(self.dims_c)], c[len(self.dims_c) :]
         seen = torch.cat([seen, *conditions], dim=1).transpose(1, 2)
         s, t = net(seen, *heard).transpose(1, 2).to(moved.dtype).chunk(2, dim=1)
-        log_scale = self.clamp * 0.636 * torch.atan(s / self.clamp)
+        log_scale = soft_clamp(s, self.clamp)
         if rev:
             return (moved - t) * torch.exp(-log_scale), -log_scale.sum(1)
         return moved * torch.exp(log_scale) + t, log_scale.sum(1)

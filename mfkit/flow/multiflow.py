@@ -1,7 +1,7 @@
 """One normalizing flow over the features of all views; its log-determinant is a map."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from FrEIA.framework import SequenceINN
@@ -70,6 +70,8 @@ class MultiFlow(nn.Module):
         seed: int = 0,
         standardize: bool = False,
     ):
+        config = dict(locals())  # plain values: what a file of weights needs to build it again
+        config = {name: config[name] for name in config if name not in ("self", "__class__")}
         super().__init__()
         for name, size in (("blocks", blocks), ("hidden", hidden)):
             if size < 1:
@@ -88,26 +90,9 @@ class MultiFlow(nn.Module):
         self.shape = (graph.views, channels, height, width)
         self.graph = graph
         self.noise = noise
-        self.config = {  # plain values: what a file of weights needs to build the flow again
-            "channels": channels,
-            "height": height,
-            "width": width,
-            "graph": {
-                "neighbours": [list(heard) for heard in graph.neighbours],
-                "weight": graph.weight,
-                "shuffle": graph.shuffle,
-            },
-            "blocks": blocks,
-            "hidden": hidden,
-            "kernel_sizes": list(kernel_sizes),
-            "clamp": clamp,
-            "noise": noise,
-            "message": message,
-            "seed": seed,
-            "standardize": standardize,
-        }
+        self.config = config | {"graph": graph.config, "kernel_sizes": list(kernel_sizes)}
         dims = (channels, graph.views, height, width)
-        condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if NOISES[noise] else {}
+        condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if noise != "none" else {}
         self.inn = SequenceINN(*dims)
         if standardize:
             self.inn.append(Standardize)
@@ -129,11 +114,18 @@ class MultiFlow(nn.Module):
         """Build the flow that another one's `config` describes, with fresh weights."""
         return cls(**{**config, "graph": ViewGraph(**config["graph"])})
 
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Fit what comes before the first block to training features, if anything does.
+
+        Arguments:
+            batches: tensors (B, V, C, H, W); NaN where a view is missing.
+        """
+        if isinstance(self.inn[0], Standardize):
+            self.inn[0].fit(batches)
+
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise maps n of the flow's kind: (samples, 1, H, W), on the CPU; zeros for "none"."""
-        shape = (samples, 1, *self.shape[2:])
-        draw = NOISES[self.noise]
-        return draw(shape, generator) if draw else torch.zeros(shape)
+        return NOISES[self.noise]((samples, 1, *self.shape[2:]), generator)
 
     def forward(
         self,
@@ -155,7 +147,7 @@ class MultiFlow(nn.Module):
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
         self._check(x)
-        noise, heard = self._noise(x, noise), self._heard(x, present, muted)
+        noise, heard = self._noise(x, noise), self.graph.heard(len(x), present, muted)
         x = _shown(x + noise.unsqueeze(1), present)
         for z, log_det in self._steps(x, noise, heard):  # noqa: B007
             pass
@@ -180,7 +172,7 @@ class MultiFlow(nn.Module):
         """
         self._check(z)
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
-        heard = self._heard(z, present, muted)
+        heard = self.graph.heard(len(z), present, muted)
         for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
             pass
         return _shown(x - noise.unsqueeze(1), present)
@@ -234,7 +226,7 @@ class MultiFlow(nn.Module):
             K tensors (B, V, C, H, W).
         """
         self._check(x)
-        heard = self._heard(x, present, muted)
+        heard = self.graph.heard(len(x), present, muted)
         steps = self._steps(_shown(x, present), self._zeros(x), heard)
         couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
         return [_shown(z, present) for (z, _), after in zip(steps, couplings, strict=True) if after]
@@ -254,7 +246,7 @@ class MultiFlow(nn.Module):
                     "MapModule and return (B, V, H, W)"
                 )
         told = NOISE_SCALE * noise.unsqueeze(2).expand(-1, -1, self.graph.views, -1, -1)
-        conditions = [told] if NOISES[self.noise] else []
+        conditions = [told] if self.noise != "none" else []
         if heard is not None:
             conditions.append(heard.to(x.device))
         y, log_det = x.transpose(1, 2), 0.0
@@ -262,32 +254,6 @@ class MultiFlow(nn.Module):
             (y,), step = module((y,), c=conditions, rev=rev)
             log_det = log_det + step
             yield y.transpose(1, 2), log_det
-
-    def _heard(
-        self, x: Tensor, present: Tensor | None, muted: Sequence[tuple[int, int]]
-    ) -> Tensor | None:
-        """Which messages arrive, as `ViewGraph.weights` takes it; None: all of them."""
-        if present is None and not muted:
-            return None
-        views = self.graph.views
-        edges = self.graph.possible_edges
-        unknown = [edge for edge in muted if edge not in edges]
-        if unknown:
-            raise ValueError(
-                f"'muted' should hold edges (sender, receiver) of the graph, {edges}, got {unknown}"
-            )
-        heard = torch.ones(views, views, dtype=torch.bool)
-        for sender, receiver in muted:
-            heard[receiver, sender] = False
-        if present is None:
-            return heard
-        fits = present.shape == (len(x), views) and present.dtype == torch.bool
-        if not fits or not present.any(1).all():
-            raise ValueError(
-                f"'present' should be ({len(x)}, {views}) of bool with at least one view a sample, "
-                f"got {tuple(present.shape)} of {present.dtype}"
-            )
-        return heard.to(present.device) & present.unsqueeze(1)
 
     def _check(self, x: Tensor) -> None:
         if x.shape[1:] != self.shape:

@@ -20,4 +20,9 @@ def _uniform(shape, generator):
     return torch.rand(shape, generator=generator)
 
 
-NOISES = {"simplenet": _simplenet, "softflow": _softflow, "uniform": _uniform, "none": None}
+def _none(shape, generator):
+    return torch.zeros(shape)
+
+
+NOISES = {"simplenet": _simplenet, "softflow": _softflow, "uniform": _uniform, "none": _none}
+"""Kinds of noise: each takes a shape (B, 1, H, W) and a generator."""

@@ -4,11 +4,13 @@ A score is a negative log-likelihood in nats per channel, without the constant 1
 be negative, since a density can exceed 1: only its order matters.
 """
 
+from typing import NamedTuple, Self
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["image_scores", "nll_map", "pixel_map", "quiet_background", "sample_scores"]
+__all__ = ["Scores", "image_scores", "nll_map", "pixel_map", "quiet_background", "sample_scores"]
 
 
 def nll_map(z: Tensor, log_det: Tensor, foreground: Tensor | None = None) -> Tensor:
@@ -130,3 +132,43 @@ def pixel_map(nll: Tensor, size: int = 256) -> Tensor:
         (B, V, size, size) in nats per channel.
     """
     return F.interpolate(nll, size=(size, size), mode="bilinear", align_corners=False)
+
+
+class Scores(NamedTuple):
+    """The whole chain, from a flow's output to the score of an object: one place for its order.
+
+    Attributes:
+        maps: (B, V, H, W), the background as low as the lowest foreground of its image.
+        images: (B, V), by the maximum rule.
+        samples: (B,), by the maximum rule.
+
+    All in nats per channel; maps and images are NaN where a view is absent.
+    """
+
+    maps: Tensor
+    images: Tensor
+    samples: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        z: Tensor,
+        log_det: Tensor,
+        foreground: Tensor | None = None,
+        present: Tensor | None = None,
+    ) -> Self:
+        """Score what a flow makes of some samples.
+
+        Arguments:
+            z: latents (B, V, C, H, W).
+            log_det: (B, V, H, W) in nats.
+            foreground: (B, V, H, W) of bool, the positions that count; None: all do.
+            present: (B, V) of bool; None: all views are.
+        """
+        maps = nll_map(z, log_det)
+        if foreground is not None:
+            maps = quiet_background(maps, foreground)
+        if present is not None:
+            maps = maps.masked_fill(~present[..., None, None], torch.nan)
+        images = image_scores(maps)
+        return cls(maps, images, sample_scores(images, present=present))

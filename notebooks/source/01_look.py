@@ -36,7 +36,8 @@ except ModuleNotFoundError as missing:
     ) from None
 from mfkit.data import read_category, read_image, read_mask
 from mfkit.features import load_backbone
-from mfkit.plot import HEAT, PALETTE, contact_sheet
+from mfkit.palette import HEAT, PALETTE
+    from mfkit.plot import contact_sheet
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 DATA = course.find_data()  # says what to do when the folder is not there

@@ -37,7 +37,7 @@ try:
     import FrEIA.modules as Fm
 
     from mfkit import course
-    from mfkit.plot import PALETTE
+    from mfkit.palette import PALETTE
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "

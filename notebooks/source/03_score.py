@@ -41,7 +41,7 @@ except ModuleNotFoundError as missing:
 from mfkit.data import read_category, read_image, read_mask
 from mfkit.features import load_backbone
 from mfkit.flow import CrossViewCoupling, MultiFlow, ViewGraph, ViewPermutation
-from mfkit.plot import HEAT, PALETTE
+from mfkit.palette import HEAT, PALETTE
 from mfkit.score import auroc
 
 FAST = os.environ.get("MFKIT_FAST") == "1"

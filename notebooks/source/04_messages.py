@@ -37,7 +37,7 @@ except ModuleNotFoundError as missing:
         "folder of the project, and open the notebook again."
     ) from None
 from mfkit.flow import MESSAGES, CrossViewCoupling, CrossViewNet, MultiFlow, ViewGraph
-from mfkit.plot import HEAT, PALETTE
+from mfkit.palette import HEAT, PALETTE
 from mfkit.score import auroc, swap_views
 
 FAST = os.environ.get("MFKIT_FAST") == "1"

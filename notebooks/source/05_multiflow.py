@@ -45,7 +45,8 @@ try:
     from mfkit.experiment.train import train
     from mfkit.features import FeatureStore, load_backbone
     from mfkit.flow import CrossViewCoupling, MultiFlow, ViewGraph, ViewPermutation
-    from mfkit.plot import HEAT, PALETTE, overview
+    from mfkit.palette import HEAT, PALETTE
+    from mfkit.plot import overview
     from mfkit.score import auroc, image_scores, nll_map, sample_scores, swap_views
 except ModuleNotFoundError as missing:
     raise RuntimeError(

@@ -42,7 +42,7 @@ try:
     from mfkit.explore import LatentExplorer, Latents, Question
     from mfkit.features import FeatureStore, load_backbone
     from mfkit.flow import MultiFlow, ViewGraph, save_flow
-    from mfkit.plot import PALETTE
+    from mfkit.palette import PALETTE
     from mfkit.score import nll_map, who_helps
 except ModuleNotFoundError as missing:
     raise RuntimeError(

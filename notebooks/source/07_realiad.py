@@ -45,7 +45,7 @@ try:
     from mfkit.experiment.run import run
     from mfkit.features import FeatureStore, ForegroundStore, dilate, object_mask, to_positions
     from mfkit.flow import load_flow
-    from mfkit.plot import PALETTE
+    from mfkit.palette import PALETTE
     from mfkit.score import auroc, image_scores, quiet_background
 except ModuleNotFoundError as missing:
     raise RuntimeError(

@@ -1,0 +1,65 @@
+"""Which files a run leaves, and what they are called."""
+
+from pathlib import Path
+
+__all__ = ["CategoryFolder", "FeatureFolder", "RunFolder"]
+
+
+class RunFolder:
+    """`--out` of a run: one file of results, and a folder for each category.
+
+    Attributes:
+        results: metrics, settings, versions.
+        results_lock: held while `results` is replaced.
+        features: where features lie if no other folder is named.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.results = self.path / "results.json"
+        self.results_lock = self.path / ".results.lock"
+        self.features = self.path / "features"
+
+    def category(self, name: str) -> "CategoryFolder":
+        """The files of one category."""
+        return CategoryFolder(self.path / name)
+
+
+class CategoryFolder:
+    """What a run leaves of one category.
+
+    Attributes:
+        model, checkpoint, history: weights; where training continues; the loss of each epoch.
+        scores, maps, overview: of the test samples.
+        adeval: for the official tool.
+        program, card: of the deployed model.
+        lock: held by the process that works here.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.model = self.path / "model.pt"
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.history = self.path / "history.csv"
+        self.scores = self.path / "scores.csv"
+        self.maps = self.path / "maps.npy"
+        self.overview = self.path / "overview.png"
+        self.adeval = self.path / "adeval.pkl"
+        self.program = self.path / "score.pt2"
+        self.card = self.path / "README.md"
+        self.lock = self.path / ".lock"
+
+
+class FeatureFolder:
+    """Features and foreground masks of one category by one backbone; several runs may share it."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def features(self, split: str) -> Path:
+        """The feature store of "train" or "test"."""
+        return self.path / f"{split}.f16"
+
+    def foreground(self, split: str, masks: str) -> Path:
+        """The store of foreground masks of that name."""
+        return self.path / f"{split}-{masks}.bool"

@@ -1,0 +1,51 @@
+"""Samples with what is known about them: what belongs together travels together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from mfkit.data import Sample
+from mfkit.features.feature_store import FeatureStore, present_views
+from mfkit.features.foreground import ForegroundStore
+
+__all__ = ["Split"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """N samples, their features, and which positions show the object.
+
+    `split[indices]` are features (B, V, C, H, W), present views (B, V) of bool, and the positions
+    that count (B, V, H, W) of bool, or None where all do.
+
+    Attributes:
+        samples: N samples with V images each.
+        features: (N, V, C, H, W), in a store or as a tensor; NaN where a view is missing.
+        foreground: (N, V, H, W) of bool, in a store or as a tensor; None: all positions count.
+
+    Raises:
+        ValueError: no samples, or not as many features or masks as samples.
+    """
+
+    samples: Sequence[Sample]
+    features: FeatureStore | Tensor
+    foreground: ForegroundStore | Tensor | None = None
+
+    def __post_init__(self):
+        parts = {"features": self.features, "foreground": self.foreground}
+        for name, rows in parts.items():
+            if rows is not None and (len(rows) != len(self) or not len(self)):
+                raise ValueError(
+                    f"'samples' should be as many as {name!r}, at least one, got {len(self)} and "
+                    f"{len(rows)}"
+                )
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.samples)
+
+    def __getitem__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        x = self.features[indices]
+        counts = None if self.foreground is None else self.foreground[indices]
+        return x, present_views(x), counts
