@@ -16,44 +16,25 @@ Each room says in which order to read its files.
 
 from importlib import import_module
 
-_HOME = {
-    "data": ("Category", "Sample", "categories", "read_category", "read_image", "read_mask"),
-    "data.check": ("check",),
-    "data.own_cameras": ("write_index",),
-    "errors": ("Diverged", "InputError"),
-    "experiment": (
-        "PRESETS",
-        "Training",
-        "against_published",
-        "evaluate",
-        "export",
-        "render",
-        "table",
-    ),
-    "experiment.deploy": ("deploy",),
-    "experiment.run": ("run",),
-    "experiment.train": ("train",),
-    "features": ("FeatureStore", "ForegroundStore", "load_backbone", "object_mask"),
-    "flow": (
-        "CrossViewCoupling",
-        "CrossViewNet",
-        "MultiFlow",
-        "ViewGraph",
-        "ViewPermutation",
-        "load_flow",
-        "save_flow",
-    ),
-    "score": (
-        "PixelMetrics",
-        "auroc",
-        "image_scores",
-        "nll_map",
-        "pixel_map",
-        "quiet_background",
-        "sample_scores",
-    ),
+_HOME = {  # where the public names live
+    "data": "Category DataSet FLIPS Sample categories read_category read_image read_mask",
+    "data.check": "check",
+    "data.own_cameras": "write_index",
+    "errors": "Diverged InputError",
+    "experiment": "PRESETS Training against_published evaluate export read_results render table",
+    "experiment.deploy": "deploy",
+    "experiment.run": "run",
+    "experiment.train": "train",
+    "explore": "LatentExplorer Latents Question",
+    "features": "FeatureStore ForegroundStore Split dilate load_backbone object_mask to_positions",
+    "flow": "CrossViewCoupling CrossViewNet GRAPHS MESSAGES MultiFlow ViewGraph ViewPermutation"
+    " load_flow save_flow soft_clamp",
+    "palette": "HEAT PALETTE",
+    "plot": "contact_sheet overview",
+    "score": "PixelMetrics Scores auroc image_scores mean_scores nll_map pixel_map"
+    " quiet_background sample_scores swap_views who_helps",
 }
-_ROOM = {name: room for room, names in _HOME.items() for name in names}
+_ROOM = {name: room for room, names in _HOME.items() for name in names.split()}
 __all__ = sorted(_ROOM)
 
 

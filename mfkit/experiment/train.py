@@ -38,7 +38,7 @@ def train(
 
     Arguments:
         flow: on the device to train on; ends in evaluation mode.
-        split: sound samples, their features in a store.
+        split: sound samples.
         training: the settings.
         folder: where checkpoint and history live; a checkpoint found there is continued.
         seed: of the order of samples and of the noise.
@@ -59,7 +59,7 @@ def train(
     )
     steps = max(1, len(split) // training.batch)
     schedule = _schedule(optimizer, training, training.epochs * steps)
-    identity = _identity(flow, split, training, seed)
+    identity = {**training.identity(), "seed": seed, "flow": flow.config, **split.identity()}
     checkpoint = Checkpoint(folder, identity, flow=flow, optimizer=optimizer, schedule=schedule)
     history = checkpoint.restore()
     done = len(history)
@@ -84,17 +84,6 @@ def train(
             checkpoint.save(history)
     flow.eval()
     return pd.DataFrame(history)
-
-
-def _identity(flow: MultiFlow, split: Split, training: Training, seed: int) -> dict:
-    """What must agree for a training to be continued, by the names that messages use."""
-    return {
-        **training.identity(),
-        "seed": seed,
-        "flow": flow.config,
-        "set of images": split.features.fingerprint,
-        "foreground": split.foreground and split.foreground.fingerprint,
-    }
 
 
 def _batches(

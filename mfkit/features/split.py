@@ -1,5 +1,6 @@
 """Samples with what is known about them: what belongs together travels together."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,3 +50,13 @@ class Split:
         x = self.features[indices]
         counts = None if self.foreground is None else self.foreground[indices]
         return x, present_views(x), counts
+
+    def identity(self) -> dict[str, str | None]:
+        """What must agree for a training on these samples to be continued: two digests."""
+        return {"set of images": _digest(self.features), "foreground": _digest(self.foreground)}
+
+
+def _digest(rows: FeatureStore | ForegroundStore | Tensor | None) -> str | None:
+    if isinstance(rows, Tensor):
+        return hashlib.sha256(rows.contiguous().numpy().tobytes()).hexdigest()
+    return None if rows is None else rows.fingerprint

@@ -5,7 +5,7 @@ Read in this order: `views` (which camera hears which), `messages` (the network 
 `noise`, `multiflow` (the whole model), `model_file` (the model on disk).
 """
 
-from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
+from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp
 from mfkit.flow.messages import MESSAGES, CrossViewNet
 from mfkit.flow.model_file import load_flow, save_flow, save_state
 from mfkit.flow.multiflow import MultiFlow
@@ -27,4 +27,5 @@ __all__ = [
     "load_flow",
     "save_flow",
     "save_state",
+    "soft_clamp",
 ]

@@ -51,7 +51,7 @@ class ViewPermutation(MapModule):
         return (x[:, order.T, views],), x.new_zeros(x.shape[0], *x.shape[2:])
 
 
-def soft_clamp(s: Tensor, clamp: float) -> Tensor:
+def soft_clamp(s: Tensor, clamp: float = 1.9) -> Tensor:
     """Bend s smoothly into -clamp .. clamp: `clamp * 0.636 * atan(s / clamp)`.
 
     Source: arXiv 2504.03306; 0.636 is about 2 / pi. FrEIA's blocks clamp with `atan(s)`, without

@@ -34,10 +34,7 @@ except ModuleNotFoundError as missing:
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
         "folder of the project, and open the notebook again."
     ) from None
-from mfkit.data import read_category, read_image, read_mask
-from mfkit.features import load_backbone
-from mfkit.palette import HEAT, PALETTE
-    from mfkit.plot import contact_sheet
+from mfkit import HEAT, PALETTE, contact_sheet, load_backbone, read_category, read_image, read_mask
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 DATA = course.find_data()  # says what to do when the folder is not there
@@ -365,7 +362,7 @@ backbone = load_backbone("efficientnet_lite0")
 
 def pictures(sample):
     """The five images of a sample as one tensor (V, 256, 256, 3) of bytes."""
-    return torch.from_numpy(np.stack([read_image(image, 256) for image in sample.images]))
+    return torch.from_numpy(np.stack([sample.image(view, 256) for view in range(5)]))
 
 
 # %%

@@ -36,8 +36,7 @@ try:
     import FrEIA.framework as Ff
     import FrEIA.modules as Fm
 
-    from mfkit import course
-    from mfkit.palette import PALETTE
+    from mfkit import PALETTE, course
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "

@@ -38,11 +38,17 @@ except ModuleNotFoundError as missing:
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
         "folder of the project, and open the notebook again."
     ) from None
-from mfkit.data import read_category, read_image, read_mask
-from mfkit.features import load_backbone
-from mfkit.flow import CrossViewCoupling, MultiFlow, ViewGraph, ViewPermutation
-from mfkit.palette import HEAT, PALETTE
-from mfkit.score import auroc
+from mfkit import (
+    HEAT,
+    PALETTE,
+    CrossViewCoupling,
+    MultiFlow,
+    ViewGraph,
+    ViewPermutation,
+    auroc,
+    load_backbone,
+    read_category,
+)
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 torch.set_num_threads(1)  # a busy second core would slow everything down
@@ -332,8 +338,7 @@ category = read_category(DATA, "screw_block")
 
 def top_pictures(samples):
     """Pictures of camera C1, (B, 256, 256, 3)."""
-    images = [read_image(sample.images[0], 256, sample.flips[0]) for sample in samples]
-    return torch.from_numpy(np.stack(images))
+    return torch.from_numpy(np.stack([sample.image(0, 256) for sample in samples]))
 
 
 def features(pictures):
@@ -381,12 +386,13 @@ x_train, x_test = (x_train - mean) / deviation, (x_test - mean) / deviation
 # This is the library's function; the argument `foreground` comes last in this lesson.
 
 
-# %%
+# %% tags=["setup"]
 def nll_map(z: Tensor, log_det: Tensor, foreground: Tensor | None = None) -> Tensor:
     nll = (0.5 * z.square().sum(2) - log_det) / z.shape[2]
     return nll if foreground is None else nll * foreground.to(nll.dtype)
 
 
+# %%
 z = torch.tensor([3.0, 1.0]).reshape(1, 1, 2, 1, 1)  # one position, two channels
 log_det = torch.tensor(4.0).reshape(1, 1, 1, 1)
 print("score:", nll_map(z, log_det).item(), "nats per channel")
@@ -417,7 +423,7 @@ def train_flow(noise, epochs, seed=0):
         losses = []
         for batch in torch.randperm(len(x_train), generator=generator).split(8):
             n = flow.draw_noise(len(batch), generator)
-            loss = score.nll_map(*flow(x_train[batch], n)).mean()
+            loss = nll_map(*flow(x_train[batch], n)).mean()
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
@@ -457,10 +463,9 @@ def show(indices, maps, title):
         sample = category.test[index]
         above.imshow(test_pictures[index])
         shown = below.imshow(maps[index, 0], cmap=HEAT, vmin=-0.8, vmax=1.5)
-        if sample.masks[0] is not None:
-            mask = read_mask(sample.masks[0], 256, sample.flips[0])
-            above.contour(mask, levels=[0.5], colors=PALETTE["truth"], linewidths=1)
-        kind = sample.codes[0] if sample.masks[0] is not None else "sound"
+        if sample.labels[0]:
+            above.contour(sample.mask(0, 256), [0.5], colors=PALETTE["truth"], linewidths=1)
+        kind = sample.codes[0] if sample.labels[0] else "sound"
         above.set(title=kind, xticks=[], yticks=[])
         below.set(xlabel=f"max {maps[index, 0].max():.2f}", xticks=[], yticks=[])
     figure.colorbar(shown, ax=axes, label="score, nats per channel")
@@ -497,12 +502,28 @@ for rule in ("mean", "max"):
 # %% [markdown]
 # The mean moves by 0.009, because 255 good positions outvote the bad one. Such a step drowns in the
 # differences between sound parts. The maximum moves by 2.4. So the maximum fits small defects; the
-# mean fits defects that change the whole image a little. `image_scores` offers both. On our
-# test views we compare them with the AUROC: the probability that a defective view scores higher
-# than a sound one.
+# mean fits defects that change the whole image a little. `image_scores`, the library's function,
+# offers both. Its `foreground` says which positions take part; we come back to it.
+
+
+# %% tags=["setup"]
+def image_scores(nll: Tensor, foreground: Tensor | None = None, rule: str = "max") -> Tensor:
+    shown = torch.ones_like(nll, dtype=torch.bool) if foreground is None else foreground.bool()
+    if not shown.flatten(2).any(2).all():
+        raise ValueError("'foreground' should show the object in every image, got an empty one")
+    if rule == "max":
+        return nll.masked_fill(~shown, -torch.inf).flatten(2).amax(2)
+    if rule == "mean":
+        return nll.masked_fill(~shown, 0).flatten(2).sum(2) / shown.flatten(2).sum(2)
+    raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
+
+
+# %% [markdown]
+# On our test views we compare the two with the AUROC: the probability that a defective view scores
+# higher than a sound one.
 
 # %%
-rules = {rule: score.image_scores(nll, rule=rule)[:, 0] for rule in ("max", "mean")}
+rules = {rule: image_scores(nll, rule=rule)[:, 0] for rule in ("max", "mean")}
 reached = {rule: auroc(defective, scores) for rule, scores in rules.items()}
 # Seeds 0 to 2, 20 to 40 epochs, three draws of the test parts: 0.80 to 0.90 and 0.58 to 0.70.
 print("maximum between 0.70 and 0.96:", 0.70 < reached["max"] < 0.96)
@@ -557,7 +578,7 @@ def fit_line(kind, slope=-1.0):
         n = 0.15 * torch.randn(128, 1, 1, 1, generator=generator)
         if kind == "hidden":
             x = x + n.unsqueeze(1)
-        loss = score.nll_map(*flow(x, n if kind == "told" else torch.zeros_like(n))).mean()
+        loss = nll_map(*flow(x, n if kind == "told" else torch.zeros_like(n))).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
@@ -598,7 +619,7 @@ points = line(500, torch.Generator().manual_seed(9))
 jump = {}
 for kind, line_flow in line_flows.items():
     with torch.no_grad():
-        on, beside = (score.nll_map(*line_flow(points + step)).median() for step in (0, 0.1))
+        on, beside = (nll_map(*line_flow(points + step)).median() for step in (0, 0.1))
     jump[kind] = (beside - on).item()
 # Seeds 0 to 2: the last losses were -1.9, -0.10 and -1.6; the jumps were 126 to 270 without
 # noise, 0.1 hidden, and 25 to 32 told.
@@ -614,7 +635,7 @@ grid = torch.cartesian_prod(axis, axis).reshape(-1, 1, 2, 1, 1)
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True)
 for ax, (kind, line_flow) in zip(axes, line_flows.items(), strict=True):
     with torch.no_grad():
-        values = score.nll_map(*line_flow(grid)).reshape(161, 161).T
+        values = nll_map(*line_flow(grid)).reshape(161, 161).T
     shown = ax.imshow(values, HEAT, vmin=-2, vmax=6, origin="lower", extent=(-2, 2, -2, 2))
     ax.set(title=f"noise: {kind}", xlabel="$x_1$")
 axes[0].set_ylabel("$x_2$")
@@ -642,7 +663,7 @@ rows = {}
 for kind, (trained, _) in flows.items():
     with torch.no_grad():
         on_train, on_test = nll_map(*trained(x_train)), nll_map(*trained(x_test))
-    peak = score.image_scores(on_test)[:, 0]
+    peak = image_scores(on_test)[:, 0]
     rows[kind] = (on_train.mean(), on_test[sound].mean(), auroc(defective, peak))
 
 # %% tags=["nbval-ignore-output"]
@@ -694,13 +715,30 @@ show([0, 1, *ranked[:2].tolist()], masked, "the background scores 0")
 # %%
 tiny = torch.tensor([[-0.9, -0.7, 0.0, 0.0], [-0.9, -0.2, 0.0, 0.0]]).reshape(2, 1, 1, 4)
 shows_part = torch.tensor([True, True, False, False]).expand(2, 1, 1, 4)
-print("maximum with the background:   ", score.image_scores(tiny).flatten())
-print("maximum of the foreground only:", score.image_scores(tiny, shows_part).flatten())
+print("maximum with the background:   ", image_scores(tiny).flatten())
+print("maximum of the foreground only:", image_scores(tiny, shows_part).flatten())
 
 # %% [markdown]
 # The second image is more unusual than the first: $-0.2$ against $-0.7$. With the background, both
 # score 0. **The maximum is floored by the background, and images tie.** With the foreground passed
-# on, `image_scores` leaves the background out, and the order is right.
+# on, `image_scores` leaves the background out, and the order is right. Where maps are drawn or
+# compared pixel by pixel, nobody leaves anything out. There the library gives the background of
+# every image the *lowest* score of its foreground:
+
+
+# %%
+def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
+    shown = foreground | ~foreground.any(-1, keepdim=True).any(-2, keepdim=True)
+    lowest = nll.masked_fill(~shown, torch.inf).amin((2, 3), keepdim=True)
+    return torch.where(shown, nll, lowest)
+
+
+print("quiet background:", quiet_background(tiny, shows_part).flatten(2)[:, 0].tolist())
+
+# %% [markdown]
+# The last two numbers of each row were 0 and are now as low as the lowest of the part. (The first
+# line of the function covers an image in which no part was found: then every position counts. To
+# look at everything is safer than to look away.)
 #
 # Does it happen with our flow? Today the highest score of each sound view is above 0, so the floor
 # lies too low to do harm. But that is luck. Measure features in another unit, and every score is
@@ -715,7 +753,7 @@ for (label, mask), colour in zip(curves.items(), ("defective", "sound"), strict=
     areas = []
     for shift in shifts:
         shifted = (nll + shift) * foreground
-        areas.append(auroc(defective, score.image_scores(shifted, mask)[:, 0]))
+        areas.append(auroc(defective, image_scores(shifted, mask)[:, 0]))
     ax.plot(shifts, areas, color=PALETTE[colour], label=label)
     curves[label] = np.array(areas)
 ax.set(xlabel="shift of all scores, nats per channel", ylabel="AUROC", ylim=(0.45, 1))
@@ -776,7 +814,7 @@ def top_mean(nll, k):
 maps = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 for k, rule in ((1, "max"), (256, "mean")):
     answer = top_mean(maps, k)
-    right = answer is not None and torch.allclose(answer, score.image_scores(maps, rule=rule))
+    right = answer is not None and torch.allclose(answer, image_scores(maps, rule=rule))
     print(f"k = {k} is the {rule}: {right}")
 
 # %% [markdown] tags=["exercise"]
@@ -789,12 +827,12 @@ for k, rule in ((1, "max"), (256, "mean")):
 torch.manual_seed(0)
 flow = MultiFlow(6, 4, 4, graph=ViewGraph.empty(1), blocks=2, hidden=8).eval()
 x = torch.randn(2, 1, 6, 4, 4, generator=torch.Generator().manual_seed(0))
-before = score.nll_map(*flow(x))
+before = nll_map(*flow(x))
 # --- solution ---
 unit = torch.tensor([10.0, 10, 10, 2, 2, 1]).reshape(6, 1, 1)
 z, log_det = flow((unit * x) / unit)
 log_det = log_det - unit.log().sum()  # dividing a channel by 10 shrinks it: log 10 less
-change = score.nll_map(z, log_det) - before
+change = nll_map(z, log_det) - before
 predicted = (3 * math.log(10) + 2 * math.log(2)) / 6  # nats per channel: the mean over channels
 print(f"every score rises by {change.mean():.4f}, as predicted: {predicted:.4f}")
 assert torch.allclose(change, torch.full_like(change, predicted), atol=1e-5)

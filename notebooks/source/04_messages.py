@@ -30,15 +30,13 @@ from torch.autograd.functional import jacobian
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
 try:
-    from mfkit import course
+    from mfkit import HEAT, MESSAGES, PALETTE, auroc, course, soft_clamp, swap_views
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
         "folder of the project, and open the notebook again."
     ) from None
-from mfkit.flow import MESSAGES, CrossViewCoupling, CrossViewNet, MultiFlow, ViewGraph
-from mfkit.palette import HEAT, PALETTE
-from mfkit.score import auroc, swap_views
+from mfkit import CrossViewCoupling, CrossViewNet, MultiFlow, ViewGraph
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 torch.set_num_threads(1)  # today's tensors are tiny: a second thread would only wait
@@ -108,7 +106,7 @@ graphs = {
     "wheel": ViewGraph.wheel(),
     "ring": ViewGraph.ring(),
     "hub": ViewGraph.hub(),
-    "empty": ViewGraph.empty(5),
+    "empty": ViewGraph.empty(),
 }
 figure, axes = plt.subplots(1, 4, figsize=(11, 2.9))
 for ax, (name, graph) in zip(axes, graphs.items(), strict=True):
@@ -312,7 +310,7 @@ class CouplingV2(nn.Module):
 
     def scale_and_shift(self, net, seen):
         s, t = net(seen).chunk(2, dim=2)
-        return 1.9 * 0.636 * torch.atan(s / 1.9), t
+        return soft_clamp(s), t
 
     def forward(self, x):
         x1, x2 = x.chunk(2, dim=2)

@@ -14,8 +14,8 @@
 # **Time and memory** on a laptop with two cores: 60 minutes to read and try, 20 minutes to run (one
 # to two with `MFKIT_FAST=1`), 2 GB.
 #
-# **From mfkit** `FeatureStore`, `MultiFlow`, `Training`, `train`, `swap_views`, `evaluate`,
-# `image_scores`, `sample_scores`, `overview`.
+# **From mfkit** `FeatureStore`, `Split`, `MultiFlow`, `Training`, `train`, `evaluate`, `overview`;
+# `swap_views`, `pixel_map` and `sample_scores` are written here as they stand in the library.
 
 # %% tags=["setup"]
 import functools
@@ -24,13 +24,15 @@ import math
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 import tqdm.auto
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=FAST)  # no bars in stored outputs
@@ -39,15 +41,26 @@ warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first impor
 try:
     from FrEIA.framework import SequenceINN
 
-    from mfkit import course
-    from mfkit.data import read_category, read_image
-    from mfkit.experiment import Training, evaluate
-    from mfkit.experiment.train import train
-    from mfkit.features import FeatureStore, load_backbone
-    from mfkit.flow import CrossViewCoupling, MultiFlow, ViewGraph, ViewPermutation
-    from mfkit.palette import HEAT, PALETTE
-    from mfkit.plot import overview
-    from mfkit.score import auroc, image_scores, nll_map, sample_scores, swap_views
+    import mfkit
+    from mfkit import (
+        HEAT,
+        PALETTE,
+        CrossViewCoupling,
+        FeatureStore,
+        MultiFlow,
+        Split,
+        Training,
+        ViewGraph,
+        ViewPermutation,
+        auroc,
+        course,
+        evaluate,
+        image_scores,
+        load_backbone,
+        nll_map,
+        overview,
+        read_category,
+    )
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
@@ -192,31 +205,16 @@ print(f"test: {sound.sum()} sound and {(~sound).sum()} defective samples")
 # %% [markdown]
 # As in lesson 3 we bring every channel to mean 0 and standard deviation 1, with constants of the
 # training set. It shifts all scores by the same number and saves the flow its first hundred steps.
-# The wrapper below has the three things that `train` asks of a store: a length, `read`, and a
-# fingerprint that says which numbers these are. (`python -m mfkit run` has *presets*, settings
-# that belong together. `--preset improved` does the same, for every view by itself; `workshop`, the
-# default, leaves the features as they are.)
-
+# A store is indexed like a tensor: `store[:]` are all of its features. What belongs together
+# travels together: a `Split` holds samples and their features, and `train` and `evaluate` take one.
+# (`python -m mfkit run` has *presets*, settings that belong together. `--preset improved` does the
+# same, for every view by itself; `workshop`, the default, leaves the features as they are.)
 
 # %% tags=["setup"]
-class Standardised:
-    """A feature store in units of each channel's standard deviation."""
-
-    def __init__(self, store, mean, deviation):
-        self.store, self.mean, self.deviation = store, mean, deviation
-        self.fingerprint = f"{store.fingerprint} standardised"
-
-    def __len__(self):
-        return len(self.store)
-
-    def read(self, indices):
-        return (self.store.read(indices) - self.mean) / self.deviation
-
-
-raw = stores["train"].read(range(len(category.train)))
+raw = stores["train"][:]
 mean, deviation = (f(raw, dim=(0, 1, 3, 4)).reshape(-1, 1, 1) for f in (torch.mean, torch.std))
-data = {split: Standardised(store, mean, deviation) for split, store in stores.items()}
-x_train, x_test = (part.read(range(len(part))) for part in data.values())
+x_train, x_test = ((store[:] - mean) / deviation for store in stores.values())
+data = {"train": Split(category.train, x_train), "test": Split(category.test, x_test)}
 whole = x_test[sound]  # the sound test samples, for later
 
 # %%
@@ -231,7 +229,7 @@ print("sound test samples:", tuple(whole.shape))
 #
 # The library's `train` is the loop of lesson 3, written so that it survives an interruption: after
 # each epoch it saves a checkpoint. We train two flows that differ in one argument only. The
-# **wheel** is the graph of Multi-Flow. The **separated** flow has no arrows: `ViewGraph.empty(5)`.
+# **wheel** is the graph of Multi-Flow. The **separated** flow has no arrows: `ViewGraph.empty()`.
 # Its five views never hear of each other, so it is five flows of lesson 3 side by side.
 
 
@@ -242,7 +240,7 @@ def train_flow(graph, seed=0):
     flow = MultiFlow(112, SIZE // 16, SIZE // 16, graph, blocks=4, hidden=32, seed=seed)
     training = Training(epochs=EPOCHS, batch=8, learning_rate=RATE, clip_norm=1.0)
     with tempfile.TemporaryDirectory() as folder:
-        history = train(flow, data["train"], training, folder, seed)
+        history = mfkit.train(flow, data["train"], training, folder, seed)
     return flow, history
 
 
@@ -256,7 +254,7 @@ def score_maps(flow, x):
 wheel, wheel_history = train_flow(ViewGraph.wheel())
 
 # %% tags=["setup"]
-separated, separated_history = train_flow(ViewGraph.empty(5))
+separated, separated_history = train_flow(ViewGraph.empty())
 
 # %%
 flows = {"separated": separated, "wheel": wheel}
@@ -307,6 +305,23 @@ print(f"a sample is {D:,} numbers, so 0.05 nats per channel are {0.05 * D:,.0f} 
 # green part and one shows a blue part. Lesson 4 began with such a pair of numbers. Can a flow tell
 # swapped samples from whole ones?
 #
+# `swap_views` does it, with one draw of how far away the donor is:
+
+
+# %% tags=["setup"]
+def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
+    views = list(views)
+    if len(x) < 2:
+        raise ValueError(f"'x' should hold at least two samples, got {len(x)}")
+    if not set(views) <= set(range(x.shape[1])):
+        raise ValueError(f"'views' should lie in 0 .. {x.shape[1] - 1}, got {views}")
+    shift = int(torch.randint(1, len(x), (), generator=generator))
+    swapped = x.clone()
+    swapped[:, views] = x.roll(shift, 0)[:, views]
+    return swapped
+
+
+# %% [markdown]
 # First think about the separated flow. Its score of a view depends on that view alone. Swapping
 # only passes the scores of one view around. Three samples with two views each make it readable:
 
@@ -446,7 +461,7 @@ samples = [sample for sample in category.test if not sample.label]
 figure, axes = plt.subplots(3, 5, figsize=(9, 5.6), layout="constrained")
 for view, (top, middle, bottom) in enumerate(axes.T):
     donor = samples[donors[index, view]]
-    top.imshow(read_image(donor.images[view], 256, donor.flips[view]))
+    top.imshow(donor.image(view, 256))
     for ax, values in ((middle, before), (bottom, after)):
         shown = ax.imshow(values[index, view], HEAT, vmin=-0.3, vmax=0.6)
     top.set_title(f"view {view}" + (", swapped" if view == 1 else ""))
@@ -497,8 +512,30 @@ print("view 3 changes less than a fifth of that:", bool(moved[3] < moved[[0, 2, 
 # 2. *Image*: the maximum of each map. An image is defective if the defect shows in it.
 # 3. *Sample*: the five image scores become one. A sample is defective if any of its images is.
 #
-# For the third step there are two rules. The official tool of Real-IAD takes the **maximum** of the
-# five, the released code of Multi-Flow the **mean**. By hand, for two samples:
+# Two of the three steps are a line each, and here they are as the library has them. For the third
+# one there are two rules. The official tool of Real-IAD takes the **maximum** of the five, the
+# released code of Multi-Flow the **mean**. (A view that is absent counts in neither.)
+
+
+# %% tags=["setup"]
+def pixel_map(nll: Tensor, size: int = 256) -> Tensor:
+    return F.interpolate(nll, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def sample_scores(image_scores: Tensor, rule: str = "max", present: Tensor | None = None) -> Tensor:
+    if present is None:
+        present = torch.ones_like(image_scores, dtype=torch.bool)
+    elif not present.any(1).all():
+        raise ValueError("'present' should show at least one view of every sample")
+    if rule == "max":
+        return image_scores.masked_fill(~present, -torch.inf).amax(1)
+    if rule == "mean":
+        return image_scores.masked_fill(~present, 0).sum(1) / present.sum(1)
+    raise ValueError(f"'rule' should be 'max' or 'mean', got {rule!r}")
+
+
+# %% [markdown]
+# By hand, for two samples:
 
 # %%
 five = torch.tensor([[1.0, 1.0, 1.0, 1.0, 3.5], [2.0, 2.0, 2.0, 2.0, 2.0]])
@@ -513,10 +550,11 @@ for rule in ("max", "mean"):
 # %%
 metrics = {}
 for name, flow in flows.items():
-    metrics[name], nll, images, samples_max = evaluate(flow, data["test"], category.test)
-    assert np.allclose(nll, maps[name], atol=1e-4)
-    assert np.allclose(images, image_scores(maps[name]), atol=1e-4)
-    assert np.allclose(samples_max, sample_scores(image_scores(maps[name])), atol=1e-4)
+    metrics[name], scores = evaluate(flow, data["test"])
+    assert torch.allclose(scores.maps, maps[name], atol=1e-4)
+    assert pixel_map(scores.maps).shape[2:] == (256, 256)
+    assert torch.allclose(scores.images, image_scores(maps[name]), atol=1e-4)
+    assert torch.allclose(scores.samples, sample_scores(image_scores(maps[name])), atol=1e-4)
 titles = {
     "s_auroc": "sample, max rule",
     "s_auroc_mean": "sample, mean rule",
@@ -569,10 +607,9 @@ print("defect in all five, they differ by less than 0.08:", abs(lead[5]) < 0.08)
 # own maximum, and you would see defects everywhere.
 
 # %%
-nll = maps["wheel"]
-image_score = image_scores(nll)
-sample_score = sample_scores(image_score)
-overview(category.test, nll.numpy(), image_score.numpy(), sample_score.numpy(), each=2)
+_, scores = evaluate(wheel, data["test"])
+nll, image_score, sample_score = scores
+overview(category.test, scores, each=2)
 
 # %% [markdown]
 # On the left are the two samples with the lowest scores, on the right the two with the highest.

@@ -35,15 +35,24 @@ tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=FAST)  # no bars in s
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
 try:
-    from mfkit import course
-    from mfkit.data import read_category
-    from mfkit.experiment import Training
-    from mfkit.experiment.train import train
-    from mfkit.explore import LatentExplorer, Latents, Question
-    from mfkit.features import FeatureStore, load_backbone
-    from mfkit.flow import MultiFlow, ViewGraph, save_flow
-    from mfkit.palette import PALETTE
-    from mfkit.score import nll_map, who_helps
+    import mfkit
+    from mfkit import (
+        PALETTE,
+        FeatureStore,
+        LatentExplorer,
+        Latents,
+        MultiFlow,
+        Question,
+        Split,
+        Training,
+        ViewGraph,
+        course,
+        load_backbone,
+        nll_map,
+        read_category,
+        save_flow,
+        who_helps,
+    )
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
@@ -83,36 +92,23 @@ stores = {
     split: FeatureStore.build(CACHE / f"{SIZE}px" / f"{split}.f16", samples, backbone)
     for split, samples in (("train", category.train), ("test", category.test))
 }
-x_train, x_test = (store.read(range(len(store))) for store in stores.values())
+x_train, x_test = (store[:] for store in stores.values())
 mean, deviation = (f(x_train, dim=(0, 1, 3, 4)).reshape(-1, 1, 1) for f in (torch.mean, torch.std))
 x_train, x_test = (x_train - mean) / deviation, (x_test - mean) / deviation
+train, test = Split(category.train, x_train), Split(category.test, x_test)
 
 
 # %% tags=["setup"]
-class Kept:
-    """Features in memory, with what `train` asks of a store."""
-
-    def __init__(self, x, fingerprint):
-        self.x, self.fingerprint = x, fingerprint
-
-    def __len__(self):
-        return len(self.x)
-
-    def read(self, indices):
-        return self.x[indices]
-
-
 def trained(name, graph, epochs, seed=0):
     """Files of a flow after each of these numbers of epochs; trained once, then looked up."""
-    data = Kept(x_train, f"{stores['train'].fingerprint} standardised")
-    folder = CACHE / f"{SIZE}px" / data.fingerprint[:8] / name
+    folder = CACHE / f"{SIZE}px" / stores["train"].fingerprint[:8] / name
     torch.manual_seed(seed)
     flow = MultiFlow(112, SIZE // 16, SIZE // 16, graph, blocks=4, hidden=32, seed=seed)
     paths = [folder / f"epoch-{epoch}.pt" for epoch in epochs]
     for epoch, path in zip(epochs, paths, strict=True):
         if not path.exists():
             training = Training(epochs=epoch, batch=8, learning_rate=RATE, clip_norm=1.0)
-            train(flow, data, training, folder, seed)
+            mfkit.train(flow, train, training, folder, seed)
             save_flow(flow, path)
     return paths
 
@@ -121,7 +117,7 @@ def trained(name, graph, epochs, seed=0):
 ages = trained("wheel", ViewGraph.wheel(), EPOCHS)
 
 # %% tags=["setup"]
-(separated,) = trained("separated", ViewGraph.empty(5), EPOCHS[-1:])
+(separated,) = trained("separated", ViewGraph.empty(), EPOCHS[-1:])
 
 # %% [markdown]
 # ## Compute first, then index
@@ -203,12 +199,7 @@ small.figure()
 # it.
 
 # %% tags=["setup"]
-latents = Latents(
-    {"separated": separated, "wheel": ages[-1]},
-    x_test,
-    category.test,
-    train=(x_train, category.train),
-)
+latents = Latents({"separated": separated, "wheel": ages[-1]}, test, train)
 flow = latents.flows["wheel"]
 sound = np.flatnonzero(~latents.labels)
 brightest = int(latents.scores["wheel"].argmax())
@@ -523,9 +514,7 @@ explorer.figure()
 # models: the slider **model** is now a clock, and the button beside it plays.
 
 # %%
-replay = LatentExplorer(
-    Latents(dict(zip(("young", "older", "grown"), ages, strict=True)), x_test, category.test)
-)
+replay = LatentExplorer(Latents(dict(zip(("young", "older", "grown"), ages, strict=True)), test))
 replay.restore({"panel": "set", "model": "young", "against": "grown"})
 replay
 

@@ -31,22 +31,34 @@ import pandas as pd
 import torch
 import tqdm
 import tqdm.auto
+from torch.nn import functional as F
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
 tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=FAST)  # no bars in stored outputs
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
 try:
-    from mfkit import course
-    from mfkit.data import FLIPS, categories, find_category, read_category, read_image
-    from mfkit.data.check import check
-    from mfkit.experiment import PRESETS, against_published, export, read_results, render
-    from mfkit.experiment.deploy import deploy
-    from mfkit.experiment.run import run
-    from mfkit.features import FeatureStore, ForegroundStore, dilate, object_mask, to_positions
-    from mfkit.flow import load_flow
-    from mfkit.palette import PALETTE
-    from mfkit.score import auroc, image_scores, quiet_background
+    import mfkit
+    from mfkit import (
+        FLIPS,
+        PALETTE,
+        PRESETS,
+        DataSet,
+        FeatureStore,
+        ForegroundStore,
+        against_published,
+        auroc,
+        categories,
+        course,
+        dilate,
+        image_scores,
+        load_flow,
+        object_mask,
+        quiet_background,
+        read_category,
+        read_results,
+        render,
+    )
 except ModuleNotFoundError as missing:
     raise RuntimeError(
         f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
@@ -121,7 +133,7 @@ print("these are the 30 of Real-IAD:", set(NAMES) == set(FLIPS))
 # ROOT`, and its exit code tells a script whether all is well.
 
 # %%
-report = check(DATA, CHOSEN, progress=False)
+report = mfkit.check(DATA, CHOSEN, progress=False)
 print(report.samples)
 print("\nno faults:", report.ok)
 if not report.ok:
@@ -143,8 +155,9 @@ if not report.ok:
 # %% tags=["setup"]
 def shorten(root, category, train, each, target):
     """An index of `train` training samples, `each` sound and `each` defective test samples."""
-    file, images = find_category(root, category)
-    table, whole = json.loads(file.read_text()), read_category(root, category)
+    data = DataSet(root)
+    file, images = data.file(category), data.images
+    table, whole = json.loads(file.read_text()), read_category(data, category)
     sound = [sample for sample in whole.test if not sample.label]
     bad = [sample for sample in whole.test if sample.label]
     bad = bad[:: max(1, len(bad) // (each or len(bad)))]  # of all codes
@@ -182,12 +195,18 @@ print(f"{sound} sound and {len(category.test) - sound} defective test samples")
 # smaller will do: **the border of the picture shows the ground, so what differs from the border is
 # the object.** `object_mask` fits a smooth surface to the colour of the border, continues it
 # inwards, and keeps what is far from it. Then gaps are closed, holes are filled, and the mask grows
-# by a small margin.
+# by a small margin. `to_positions` then shrinks the mask to the positions of the feature map: one
+# counts if any of its pixels does.
+
 
 # %%
+def to_positions(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    pixels = torch.from_numpy(np.ascontiguousarray(mask)).float()[None]
+    return F.adaptive_max_pool2d(pixels, (height, width))[0].bool().numpy()
+
+
 sample = category.train[0]
-paths = zip(sample.images, sample.flips, strict=True)
-images = [read_image(path, 256, flip) for path, flip in paths]
+images = [sample.image(view, 256) for view in range(5)]
 found = [object_mask(image) for image in images]
 H, W = (16, 16) if PRESET == "workshop" else (24, 24)
 positions = [to_positions(mask, H, W) for mask in found]
@@ -279,7 +298,7 @@ print(quiet[0, :, 0].tolist())
 OUT = WORK / "run"
 home = OUT / CATEGORY
 settings = {"preset": PRESET, "foreground": "border", "device": "auto"}
-results = run(FEW, OUT, CHOSEN, epochs=EPOCHS, **settings)
+results = mfkit.run(FEW, OUT, CHOSEN, epochs=EPOCHS, **settings)
 
 # %%
 row = results["categories"][CATEGORY]
@@ -301,7 +320,7 @@ print("samples scored:", row["samples"] == len(category.test))
 
 # %%
 before = pd.read_csv(home / "history.csv")
-results = run(FEW, OUT, CHOSEN, epochs=EPOCHS + 1, **settings)
+results = mfkit.run(FEW, OUT, CHOSEN, epochs=EPOCHS + 1, **settings)
 after = pd.read_csv(home / "history.csv")
 print(f"epochs: {len(before)}, then {len(after)}")
 print("the first ones were not repeated:", after[: len(before)].equals(before))
@@ -394,7 +413,7 @@ print("\n".join(render(frame, "latex").split("\n")[:4]))
 # such a file to the tool's own command line and compares our metrics with the tool's.
 
 # %%
-entries = pd.read_pickle(export(OUT, CATEGORY))
+entries = pd.read_pickle(mfkit.export(OUT, CATEGORY))
 (path, (values, score, mask)), *_ = entries.items()
 print("images:", len(entries), " a map:", values.shape, values.dtype)
 print("an image without a defect has no mask:", mask is None)
@@ -408,7 +427,7 @@ print("an image without a defect has no mask:", mask is None)
 # reached by which rule, where it fails.
 
 # %%
-program, card = deploy(OUT, CATEGORY)
+program, card = mfkit.deploy(OUT, CATEGORY)
 lines = card.read_text().splitlines()
 print("\n".join(lines[:4]))
 print("...")
@@ -421,8 +440,8 @@ print("\n".join(line for line in lines if line.startswith("## ")))
 # %%
 made = OUT / "features" / PRESETS[PRESET].backbone / CATEGORY
 store = FeatureStore(made / "test.f16")
-x = store.read([0, 1, 2])
-shows = ForegroundStore(made / "test-border.bool").read([0, 1, 2])
+x = store[:3]
+shows = ForegroundStore(made / "test-border.bool")[:3]
 elsewhere = torch.export.load(program).module()
 with torch.no_grad():
     maps, image, whole = elsewhere(x, shows)
