@@ -1,4 +1,4 @@
-"""What the notebooks of the course share: where the data lie, and the picture of the method.
+"""What the notebooks of the course share: `places` (where data lie), `picture` (of the method).
 
 Imported in a notebook, it also makes every `Figure` show itself as the last line of a cell, whether
 pyplot drew it or not.

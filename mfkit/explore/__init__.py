@@ -1,7 +1,9 @@
-"""The explorer of lesson 6, a leaf: it uses all of `mfkit`, and nothing uses it.
+"""The explorer of lesson 6: it uses all other rooms, and none uses it.
 
-Data runs in one direction: `latents` ask the flows, `answers` keep what they said, `panels` and
-`sheets` draw it, `scene` is one state of all that, `controls` and `explorer` let a person move it.
+Read in this order: `answers` (what a flow says of a sample), `patches` (what features mean),
+`latents` (asks the flows, and remembers); `sheets` and `panels` (pictures), `screens` (the table of
+panels), `scene` (one state of all that, without widgets); `controls`, `state` and `explorer` (let a
+person move it).
 """
 
 from mfkit.explore.explorer import LatentExplorer

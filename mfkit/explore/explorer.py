@@ -12,27 +12,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import ipywidgets as widgets
-import numpy as np
 from matplotlib.figure import Figure
 
-from mfkit.explore.controls import Pad, Several, encoded
+from mfkit.explore.controls import encoded
 from mfkit.explore.latents import Latents
-from mfkit.explore.scene import PANELS, Scene, presets
+from mfkit.explore.scene import Scene, presets
+from mfkit.explore.screens import SCREENS
+from mfkit.explore.state import controls
 from mfkit.palette import PALETTE
 from mfkit.plot import save
 
 __all__ = ["LatentExplorer"]
 
 THUMBNAIL = 96  # px
-PAGES = {  # the controls that a panel needs, beside those that all have
-    "maps": ("opacity", "threshold", "truth", "foreground"),
-    "gaussian": ("block", "view"),
-    "terms": ("view", "position"),
-    "set": ("threshold",),
-    "position": ("view", "position"),
-    "messages": ("threshold",),
-    "way back": ("temperature", "towards", "fraction", "draw"),
-}
 
 
 class LatentExplorer(widgets.VBox):
@@ -57,7 +49,7 @@ class LatentExplorer(widgets.VBox):
 
     def __init__(self, latents: Latents, state: Mapping | None = None):
         self.latents = latents
-        self.controls = _controls(latents)
+        self.controls = controls(latents)
         self.start = self.state()
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self.progress, self.words, self.code = (widgets.HTML() for _ in range(3))
@@ -69,10 +61,10 @@ class LatentExplorer(widgets.VBox):
         self.pages = widgets.Stack(
             [
                 widgets.HBox(
-                    [self.controls[name] for name in page if name in self.controls],
+                    [self.controls[name] for name in screen.controls],
                     layout=widgets.Layout(flex_flow="row wrap"),
                 )
-                for page in PAGES.values()
+                for screen in SCREENS.values()
             ]
         )
         super().__init__([*self._choose(), self.pages, *self._look(), self._move_and_keep()])
@@ -140,7 +132,7 @@ class LatentExplorer(widgets.VBox):
     def _redraw(self) -> None:
         self.progress.value = "<i>working ...</i>"
         self.code.value = f"<code>{html.escape(self.line())}</code>"
-        self.pages.selected_index = PANELS.index(self.controls["panel"].value)
+        self.pages.selected_index = self.controls["panel"].index
         try:
             scene = self.scene()
             self._show_views(scene)
@@ -181,7 +173,7 @@ class LatentExplorer(widgets.VBox):
             label = source.codes[view] if source.labels[view] else "sound"
             shown = "absent" if math.isnan(score) else f"{label} {score:.2f}"
             caption.value = f"{self.latents.names[view]}: {shown}"
-        if "position" in PAGES[scene.state["panel"]]:
+        if "position" in SCREENS[scene.state["panel"]].controls:
             pad = self.controls["position"]
             pad.picture.value = encoded(scene.overlay(scene.answer, scene.view, marked=True))
 
@@ -240,77 +232,6 @@ class LatentExplorer(widgets.VBox):
     def _repr_mimebundle_(self, **kwargs):  # where nothing runs, show the picture alone
         png = base64.b64encode(self.picture.value).decode()
         return super()._repr_mimebundle_(**kwargs) | {"image/png": png}
-
-
-def _controls(latents: Latents) -> dict[str, widgets.Widget]:
-    """A control for every entry of the state."""
-    views, _, height, width = latents.shape
-    names = latents.names
-    samples = [(sample.title, index) for index, sample in enumerate(latents.samples)]
-    models = list(latents.flows)
-    low, high = (round(limit, 2) for limit in latents.limits["scores"])
-    sound = latents.scores[latents.last][~latents.labels]
-    quantile = np.quantile(sound if len(sound) else latents.scores[latents.last], 0.95)
-    late = {"continuous_update": False, "style": {"description_width": "88px"}}
-    wrap = {"flex_flow": "row wrap"}
-    small = widgets.Layout(width="90px")
-    return {
-        "sample": widgets.Dropdown(options=samples, description="sample"),
-        "model": widgets.SelectionSlider(
-            options=models, value=latents.last, description="model", **late
-        ),
-        "against": widgets.Dropdown(
-            options=[("nobody", ""), *zip(models, models, strict=True)], description="against"
-        ),
-        "panel": widgets.ToggleButtons(options=PANELS, style={"button_width": "auto"}),
-        "view": widgets.ToggleButtons(
-            options=list(zip(names, range(views), strict=True)), style={"button_width": "auto"}
-        ),
-        "position": Pad(height, width),
-        "block": widgets.IntSlider(latents.blocks, 0, latents.blocks, description="block", **late),
-        "opacity": widgets.FloatSlider(0.5, min=0, max=1, step=0.1, description="opacity", **late),
-        "threshold": widgets.FloatSlider(
-            round(quantile, 2), min=low, max=high, step=0.01, description="threshold", **late
-        ),
-        "truth": widgets.Checkbox(True, description="true defect", indent=False),
-        "foreground": widgets.Checkbox(
-            False, description="object", indent=False, disabled=latents.split.foreground is None
-        ),
-        "muted": Several(
-            {
-                (j, i): widgets.ToggleButton(description=f"{names[j]} → {names[i]}", layout=small)
-                for j, i in latents.edges
-            },
-            **wrap,
-        ),
-        "swapped": Several(
-            {
-                view: widgets.Dropdown(
-                    options=[("own", -1), *samples],
-                    description=name,
-                    layout=widgets.Layout(width="150px"),
-                    style={"description_width": "25px"},
-                )
-                for view, name in enumerate(names)
-            },
-            **wrap,
-        ),
-        "absent": Several(
-            {
-                view: widgets.ToggleButton(description=name, layout=small)
-                for view, name in enumerate(names)
-            },
-            **wrap,
-        ),
-        "temperature": widgets.FloatSlider(
-            1.0, min=0, max=1.5, step=0.1, description="temperature", **late
-        ),
-        "towards": widgets.Dropdown(options=samples, description="towards"),
-        "fraction": widgets.FloatSlider(
-            0.0, min=0, max=1, step=0.1, description="fraction", **late
-        ),
-        "draw": widgets.BoundedIntText(0, max=999, description="draw no."),
-    }
 
 
 def _png(figure: Figure) -> bytes:

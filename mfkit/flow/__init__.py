@@ -1,8 +1,8 @@
 """The flow: views, messages, couplings, and the model they make up.
 
-Read in this order: `views` (which camera hears which), `messages` (the network in which they talk),
-`coupling` (the invertible step around it), `standardize` (what comes before the first coupling),
-`noise`, `multiflow` (the whole model), `model_file` (the model on disk).
+Read in this order: `views` (which camera hears which) and its `drawing`, `messages` (the network in
+which they talk), `coupling` (the invertible step around it), `standardize` (what comes before the
+first coupling), `noise`, `multiflow` (the whole model), `model_file` (the model on disk).
 """
 
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp

@@ -1,0 +1,129 @@
+"""Draw the rooms of mfkit from the code's own imports: python tests/support/rooms.py
+
+Writes notebooks/results/rooms.svg; a test says whether it is still true.
+"""
+
+import ast
+import html
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURE = ROOT / "notebooks" / "results" / "rooms.svg"
+
+# room -> x, y, width of its box; what is imported lies further down
+BOXES = {
+    "course": (20, 20, 250),
+    "explore": (290, 20, 250),
+    "experiment": (560, 20, 300),
+    "features": (90, 210, 250),
+    "score": (540, 210, 250),
+    "data": (90, 400, 250),
+    "flow": (540, 400, 250),
+}
+TITLES = {
+    "data": "pictures → samples",
+    "features": "samples → feature maps",
+    "flow": "feature maps → latents",
+    "score": "latents → scores, metrics",
+    "experiment": "train, evaluate, compare",
+    "explore": "look inside",
+    "course": "what notebooks share",
+}
+LINE, TOP = 15, 46  # px: between two lines of a box, and above the first
+INK, QUIET, BLUE, ORANGE = "#333333", "#8a8a8a", "#0173b2", "#de8f05"
+
+
+def imports(package: Path) -> dict[str, set[str]]:
+    """For each room the other rooms that its files import."""
+    found = {room.name: set() for room in package.iterdir() if (room / "__init__.py").exists()}
+    for path in package.glob("*/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mfkit."):
+                room = node.module.split(".")[1]
+                if room in found and room != path.parent.name:
+                    found[path.parent.name].add(room)
+    return found
+
+
+def files(room: Path) -> list[str]:
+    """The files of a room in the order in which its face says to read them."""
+    text = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8")))
+    there = {path.stem for path in room.glob("*.py")} - {"__init__"}
+    named = [name for name in re.findall(r"`(\w+)`", text) if name in there]
+    return [*dict.fromkeys(named), *sorted(there - set(named))]
+
+
+def lines(room: Path, width: int) -> list[str]:
+    """The files' names, as many as fit into each line of the box."""
+    made = [""]
+    for name in files(room):
+        longer = f"{made[-1]} · {name}".strip(" ·")
+        if len(longer) * 6.3 > width - 24:
+            made.append(name)
+        else:
+            made[-1] = longer
+    return made
+
+
+def draw(package: Path) -> str:
+    """The picture as SVG."""
+    rooms = imports(package)
+    heights = {room: TOP + LINE * len(lines(package / room, BOXES[room][2])) for room in rooms}
+    shapes = []
+    for room, others in sorted(rooms.items()):
+        for other in sorted(others):
+            shapes.append(_arrow(room, other, heights))
+    for room in rooms:
+        shapes.append(_box(package / room, heights[room]))
+    style = f'font-family="DejaVu Sans, Arial, sans-serif" fill="{INK}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 530" {style}>\n'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+        f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{QUIET}"/></marker></defs>\n'
+        + '<rect width="880" height="530" fill="white"/>\n'
+        + "\n".join(shapes)
+        + "\n</svg>\n"
+    )
+
+
+def _box(room: Path, height: int) -> str:
+    x, y, width = BOXES[room.name]
+    colour = BLUE if room.name in ("data", "features") else ORANGE
+    colour = colour if room.name in ("data", "features", "flow", "score") else INK
+    parts = [
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="8" fill="white" '
+        f'stroke="{colour}" stroke-width="1.6"/>',
+        f'<text x="{x + 12}" y="{y + 20}" font-size="14" font-weight="bold">{room.name}</text>',
+        f'<text x="{x + width - 12}" y="{y + 20}" font-size="11" text-anchor="end" '
+        f'fill="{QUIET}">{html.escape(TITLES[room.name])}</text>',
+    ]
+    for number, line in enumerate(lines(room, width)):
+        at = y + TOP - 6 + LINE * number
+        parts.append(f'<text x="{x + 12}" y="{at}" font-size="11">{line}</text>')
+    return "\n".join(parts)
+
+
+def _arrow(room: str, other: str, heights: dict[str, int]) -> str:
+    """From the importing room down to the imported one, or across."""
+    x, y, width = BOXES[room]
+    x2, y2, width2 = BOXES[other]
+    start, end = x + width / 2, x2 + width2 / 2
+    if y == y2:
+        start, end = (x, x2 + width2) if x > x2 else (x + width, x2)
+        y, y2 = y + 30, y2 + 30
+    elif y < y2:
+        lean = 0.32 * (end - start) / 4
+        start, end = start + min(max(lean, -90), 90), end - min(max(lean, -90), 90)
+        y = y + heights[room]
+    else:
+        raise ValueError(f"{room} imports {other}, which lies above it")
+    return (
+        f'<line x1="{start:.0f}" y1="{y}" x2="{end:.0f}" y2="{y2 - (y != y2) * 2}" '
+        f'stroke="{QUIET}" stroke-width="1.2" marker-end="url(#tip)"/>'
+    )
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(draw(ROOT / "mfkit"), encoding="utf-8")
+    print(PICTURE)
