@@ -83,8 +83,23 @@ def _parser() -> argparse.ArgumentParser:
         default="wheel",
         help="wheel (default), shuffled, ring, hub, chain, cycle, complete, or empty: separated",
     )
+    part.add_argument("--weight", help="mean or sum of the messages; default: the graph's own")
     part.add_argument(
         "--message", default="conv", help="conv (default), cross_attention or self_attention"
+    )
+    part.add_argument("--blocks", type=int, metavar="N", help="default: the preset's")
+    part.add_argument("--hidden", type=int, metavar="N", help="channels; default: the preset's")
+    part.add_argument(
+        "--message-dropout",
+        type=float,
+        metavar="P",
+        help="mute all messages with this probability in a step, so that agreement can be scored",
+    )
+    part.add_argument(
+        "--held-out",
+        type=float,
+        metavar="SHARE",
+        help="of the training samples that are kept for calibration; default: the preset's",
     )
     part.add_argument(
         "--features", metavar="DIR", help="share features between runs; default: in OUT"

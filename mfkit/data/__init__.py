@@ -1,12 +1,13 @@
 """Pictures on disk -> samples: one object, seen by V cameras.
 
-Read in this order: `layout` (where things lie), `index` (the rows of a JSON file), `images`,
-`sample`, `category` (rows -> samples); then `real_iad` (what is known about Real-IAD), `check`
-(everything that is wrong with a data set), `own_cameras` (a folder tree -> a JSON file) and
-`fingerprint` (is it still the same data?). Nothing in here needs PyTorch.
+Read in this order: `layout` (where things lie), `index` (the rows of a JSON file), `images`, `codes`
+(what defects are called), `sample`, `category` (rows -> samples); then `real_iad` (what is known
+about Real-IAD), `check` (everything that is wrong with a data set), `own_cameras` (a folder tree ->
+a JSON file) and `fingerprint` (is it still the same data?). Nothing in here needs PyTorch.
 """
 
 from mfkit.data.category import categories, read_category
+from mfkit.data.codes import CODES, MISFITS
 from mfkit.data.fingerprint import data_fingerprint, images_fingerprint
 from mfkit.data.images import read_image, read_mask
 from mfkit.data.index import Row, read_rows
@@ -16,7 +17,9 @@ from mfkit.data.real_iad import FLIPS, TOTALS
 from mfkit.data.sample import Category, Sample
 
 __all__ = [
+    "CODES",
     "FLIPS",
+    "MISFITS",
     "TOTALS",
     "Category",
     "DataSet",

@@ -10,7 +10,7 @@ from mfkit.experiment.adeval import export
 from mfkit.experiment.cost import estimate
 from mfkit.experiment.deploy import Scorer, export_scorer
 from mfkit.experiment.devices import autocast, choose_device
-from mfkit.experiment.evaluation import MASK_SIZE, METRICS, evaluate
+from mfkit.experiment.evaluation import MASK_SIZE, METRICS, Scored, compare, evaluate, score_split
 from mfkit.experiment.job import Job, backbone_on
 from mfkit.experiment.published import PUBLISHED
 from mfkit.experiment.results import add_result, read_results
@@ -24,6 +24,7 @@ __all__ = [
     "PUBLISHED",
     "Job",
     "Preset",
+    "Scored",
     "Scorer",
     "Training",
     "add_result",
@@ -32,6 +33,7 @@ __all__ = [
     "backbone_on",
     "choose_device",
     "choose_preset",
+    "compare",
     "estimate",
     "evaluate",
     "export",
@@ -39,5 +41,6 @@ __all__ = [
     "new_flow",
     "read_results",
     "render",
+    "score_split",
     "table",
 ]

@@ -7,6 +7,7 @@ import torch
 
 from mfkit.errors import InputError
 from mfkit.experiment.run_folder import CategoryFolder
+from mfkit.experiment.settings import Training
 from mfkit.files import whole_file
 from mfkit.flow import save_state
 
@@ -39,7 +40,7 @@ class Checkpoint:
             return []
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            earlier = state["settings"]
+            earlier = Training().identity() | state["settings"]  # what was not known was so
         except Exception as error:  # torch.load raises almost anything for a file not its own
             raise InputError(
                 f"{self.path} is damaged ({error}): delete it, and training starts from the "

@@ -1,17 +1,28 @@
-"""Scores against labels and masks: the six metrics of a trained flow on a test split."""
+"""Scores against labels and masks: the metrics of a trained flow on a test split."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit.data import Sample
+from mfkit.data import MISFITS
 from mfkit.experiment.devices import autocast
 from mfkit.features import Split
 from mfkit.flow import MultiFlow
-from mfkit.score import PixelMetrics, Scores, auroc, pixel_map, sample_scores
+from mfkit.score import (
+    Agreement,
+    PixelMetrics,
+    Scores,
+    agreement_map,
+    auroc,
+    combined,
+    pixel_map,
+    sample_scores,
+)
 
-__all__ = ["MASK_SIZE", "METRICS", "evaluate"]
+__all__ = ["MASK_SIZE", "METRICS", "Scored", "compare", "evaluate", "score_split"]
 
 MASK_SIZE = 256  # px: where the released code compares maps with masks
 METRICS = {
@@ -22,9 +33,130 @@ METRICS = {
     "p_ap": "P-AP",
     "p_aupro": "P-AUPRO",
 }
+"""What every run has."""
+
+
+class Scored(NamedTuple):
+    """What a flow makes of N samples, on the CPU.
+
+    Attributes:
+        scores: by likelihood.
+        agreement: whether their views belong together; None where nobody asked.
+        present: (N, V) of bool, the views that took part.
+    """
+
+    scores: Scores
+    agreement: Agreement | None
+    present: Tensor
 
 
 @torch.no_grad()
+def score_split(
+    flow: MultiFlow,
+    split: Split,
+    batch: int = 8,
+    present: Tensor | None = None,
+    amp: str | None = None,
+    agreement: bool = False,
+) -> Scored:
+    """Score samples; no label is looked at.
+
+    Arguments:
+        flow: in evaluation mode.
+        split: N samples. Positions outside their foreground score as the lowest of their image.
+        batch: samples scored together.
+        present: (N, V) of bool: views to use; None uses all that there are.
+        amp: see `mfkit.Training`.
+        agreement: ask for it, too; it takes as long again.
+
+    Raises:
+        ValueError: the flow is in training mode.
+    """
+    if flow.training:
+        raise ValueError("'flow' should be in evaluation mode, or noise is added: flow.eval()")
+    device = next(flow.parameters()).device
+    scores, agreements, used = [], [], []
+    for indices in tqdm(torch.arange(len(split)).split(batch), desc="evaluation"):
+        x, there, foreground = split[indices]
+        if present is not None:
+            there = there & present[indices]
+        used.append(there)
+        x, there = x.to(device), there.to(device)
+        foreground = None if foreground is None else foreground.to(device)
+        with autocast(device, amp):
+            scores.append(Scores.of(*flow(x, present=there), foreground, there))
+            if agreement:
+                maps = agreement_map(flow, x, there)
+                agreements.append(Agreement.of(maps, foreground, there))
+    whole = Agreement(*_joined(agreements)) if agreement else None
+    return Scored(Scores(*_joined(scores)), whole, torch.cat(used))
+
+
+def _joined(batches: list[tuple[Tensor, ...]]) -> list[Tensor]:
+    """The parts of all batches, each as one tensor on the CPU."""
+    return [torch.cat(parts).cpu() for parts in zip(*batches, strict=True)]
+
+
+def compare(split: Split, scored: Scored, unseen: Scored | None = None) -> dict[str, float]:
+    """Compare scores with labels and masks.
+
+    A view that is not present counts in no metric; a sample keeps its label, also if none of the
+    views that are left shows the defect.
+
+    Arguments:
+        split: N test samples.
+        scored: what `score_split` made of them.
+        unseen: the same of sound samples that were held out of training: the units in which
+            likelihood and agreement are joined.
+
+    Returns:
+        the metrics of `METRICS`, and "nll", the mean score of sound samples in nats per channel.
+        With agreement also "s_agreement" and "i_agreement", AUROCs of agreement alone, and, with
+        `unseen`, "s_combined", that of the joined score. If some samples are misfits, each of the
+        sample figures also for plain defects and misfits apart: "s_auroc_plain", "s_auroc_misfit".
+
+    Source: rules of the official tool (ADEval 1.1.0); "s_auroc_mean" is the released code's.
+    """
+    (maps, images, samples), agreement, shown = scored
+    label = torch.tensor([sample.label for sample in split.samples])
+    labels = torch.tensor([sample.labels for sample in split.samples])
+    misfit = torch.tensor([sample.code in MISFITS for sample in split.samples])
+    ranked = {
+        "s_auroc": samples,
+        "s_auroc_mean": sample_scores(images, rule="mean", present=shown),
+    }
+    if agreement is not None:
+        ranked["s_agreement"] = agreement.samples
+        if unseen is not None:
+            ranked["s_combined"] = combined(*map(_both, (scored, unseen)))
+    groups = {"": torch.ones_like(label)}
+    if misfit.any() and (label & ~misfit).any():
+        groups |= {"_plain": ~misfit, "_misfit": ~label | misfit}
+    metrics = {
+        name + group: auroc(label[chosen], values[chosen])
+        for group, chosen in groups.items()
+        for name, values in ranked.items()
+    }
+    metrics |= {"i_auroc": auroc(labels[shown], images[shown]), **_pixels(split, maps, shown)}
+    if agreement is not None:
+        metrics["i_agreement"] = auroc(labels[shown], agreement.images[shown])
+    return metrics | {"nll": maps[~label][shown[~label]].mean().item()}
+
+
+def _both(scored: Scored) -> Tensor:
+    """(N, 2): sample scores by likelihood and by agreement."""
+    return torch.stack([scored.scores.samples, scored.agreement.samples], 1)
+
+
+def _pixels(split: Split, maps: Tensor, shown: Tensor) -> dict[str, float]:
+    """Pixel metrics, a sample at a time: enlarged maps of all would not fit into memory."""
+    pixels = PixelMetrics()
+    for sample, views, there in zip(split.samples, maps, shown, strict=True):
+        truth = np.stack([sample.mask(view, MASK_SIZE) for view in range(len(views))])
+        pixels.update(pixel_map(views[None], MASK_SIZE)[0][there], truth[there.numpy()])
+    return pixels.compute()
+
+
 def evaluate(
     flow: MultiFlow,
     split: Split,
@@ -34,54 +166,11 @@ def evaluate(
 ) -> tuple[dict[str, float], Scores]:
     """Score test samples and compare with their labels and masks.
 
-    A view that is not present counts in no metric; a sample keeps its label, also if none of the
-    views that are left shows the defect.
-
     Arguments:
-        flow: in evaluation mode.
-        split: N test samples. Positions outside their foreground score as the lowest of their
-            image.
-        batch: samples scored together.
-        present: (N, V) of bool: views to use; None uses all that there are.
-        amp: see `mfkit.Training`.
+        flow, split, batch, present, amp: see `score_split`.
 
     Returns:
-        the six metrics of `METRICS`; the scores of all N samples, on the CPU.
-
-    Raises:
-        ValueError: the flow is in training mode.
-
-    Source: rules of the official tool (ADEval 1.1.0); "s_auroc_mean" is the released code's.
+        the metrics of `compare`; the scores of all N samples, on the CPU.
     """
-    if flow.training:
-        raise ValueError("'flow' should be in evaluation mode, or noise is added: flow.eval()")
-    device = next(flow.parameters()).device
-    pixels, parts, used = PixelMetrics(), [], []
-    for indices in tqdm(torch.arange(len(split)).split(batch), desc="evaluation"):
-        x, shown, foreground = split[indices]
-        if present is not None:
-            shown = shown & present[indices]
-        with autocast(device, amp):
-            z, log_det = flow(x.to(device), present=shown.to(device))
-        if foreground is not None:
-            foreground = foreground.to(device)
-        scores = Scores.of(z, log_det, foreground, shown.to(device))
-        parts.append([part.cpu() for part in scores])
-        truth = np.stack([_truth(split.samples[index]) for index in indices])
-        pixels.update(pixel_map(parts[-1][0], MASK_SIZE)[shown], truth[shown.numpy()])
-        used.append(shown)
-    scores, shown = Scores(*map(torch.cat, zip(*parts, strict=True))), torch.cat(used)
-    label = [sample.label for sample in split.samples]
-    labels = torch.tensor([sample.labels for sample in split.samples])
-    metrics = {
-        "s_auroc": auroc(label, scores.samples),
-        "s_auroc_mean": auroc(label, sample_scores(scores.images, rule="mean", present=shown)),
-        "i_auroc": auroc(labels[shown], scores.images[shown]),
-        **pixels.compute(),
-    }
-    return metrics, scores
-
-
-def _truth(sample: Sample) -> np.ndarray:
-    """Masks of a sample, (V, MASK_SIZE, MASK_SIZE) of bool."""
-    return np.stack([sample.mask(view, MASK_SIZE) for view in range(len(sample.images))])
+    scored = score_split(flow, split, batch, present, amp)
+    return compare(split, scored), scored.scores

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from mfkit import plot
 from mfkit.data import Category, DataSet, data_fingerprint, read_mask
 from mfkit.errors import InputError
 from mfkit.experiment.devices import choose_device
-from mfkit.experiment.evaluation import MASK_SIZE, evaluate
+from mfkit.experiment.evaluation import MASK_SIZE, Scored, compare, score_split
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.experiment.settings import Preset, new_flow
 from mfkit.experiment.train import train
@@ -31,7 +32,6 @@ from mfkit.features import (
 )
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, save_flow
-from mfkit.score import Scores
 
 __all__ = ["Job", "backbone_on"]
 
@@ -91,16 +91,28 @@ class Job:
             name: Split(samples, features[name], foreground[name])
             for name, samples in self.category.splits.items()
         }
+        kept, held = splits["train"].hold_out(self.settings.held_out)
         flow = self._flow(shape)
-        history = train(flow, splits["train"], self.settings.training, self.out.path, self.seed)
+        history = train(flow, kept, self.settings.training, self.out.path, self.seed)
         seconds["training"] = round(float(history["seconds"].sum()), 1)
         save_flow(flow, self.out.model)
         with _timed(seconds, "evaluation"):
-            metrics, scores = evaluate(flow, splits["test"], amp=self.settings.training.amp)
-        self._write_scores(scores)
+            test, unseen = (self._score(flow, split) for split in (splits["test"], held))
+            metrics = compare(splits["test"], test, unseen)
+        self._write(splits["test"], test, self.out.scores)
+        if unseen is not None:
+            self._write(held, unseen, self.out.held_out)
+        with whole_file(self.out.maps) as draft:
+            np.save(draft, test.scores.maps.numpy())
         title = f"{self.category.name}, S-AUROC {metrics['s_auroc']:.3f}"
-        plot.save(plot.overview(self.category.test, scores, title), self.out.overview)
+        plot.save(plot.overview(self.category.test, test.scores, title), self.out.overview)
         return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
+
+    def _score(self, flow: MultiFlow, split: Split | None) -> Scored | None:
+        """Scores of a split; agreement where the flow has learned what silence is."""
+        training = self.settings.training
+        agreement = training.message_dropout > 0
+        return split and score_split(flow, split, amp=training.amp, agreement=agreement)
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
@@ -130,16 +142,17 @@ class Job:
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
 
-    def _write_scores(self, scores: Scores) -> None:
-        samples = self.category.test
-        frame = pd.DataFrame(scores.images.numpy(), columns=samples[0].view_names)
+    def _write(self, split: Split, scored: Scored, path: Path) -> None:
+        """A row for each sample: label, score, agreement if there is one, image scores."""
+        samples = split.samples
+        frame = pd.DataFrame(scored.scores.images.numpy(), columns=samples[0].view_names)
         frame.insert(0, "sample", [sample.name for sample in samples])
         frame.insert(1, "label", [int(sample.label) for sample in samples])
-        frame.insert(2, "score", scores.samples.numpy())
-        with whole_file(self.out.scores) as draft:
+        frame.insert(2, "score", scored.scores.samples.numpy())
+        if scored.agreement is not None:
+            frame.insert(3, "agreement", scored.agreement.samples.numpy())
+        with whole_file(path) as draft:
             frame.to_csv(draft, index=False)
-        with whole_file(self.out.maps) as draft:
-            np.save(draft, scores.maps.numpy())
 
 
 @contextmanager

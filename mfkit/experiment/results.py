@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from filelock import FileLock
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import METRICS
 from mfkit.experiment.run_folder import RunFolder
-from mfkit.experiment.settings import Training
+from mfkit.experiment.settings import Preset, Training
 from mfkit.files import whole_file
 
 __all__ = ["add_result", "finished", "open_results", "read_results"]
@@ -64,7 +65,8 @@ def open_results(folder: RunFolder, config: dict, categories: Sequence[str] | No
 def _identity(config: dict) -> dict:
     """Settings that must agree for a run to be continued, in one flat table."""
     training = Training(**config["training"]).identity()
-    return {**config, **training, "training": None}
+    defaults = {field.name: field.default for field in fields(Preset)}  # of what was not known yet
+    return {**defaults, **config, **training, "training": None}
 
 
 def add_result(folder: RunFolder, config: dict, category: str, row: dict) -> dict:

@@ -29,8 +29,13 @@ def run(
     *,
     epochs: int | None = None,
     graph: str | None = None,
+    weight: str | None = None,
     message: str | None = None,
+    blocks: int | None = None,
+    hidden: int | None = None,
     foreground: str | None = None,
+    held_out: float | None = None,
+    message_dropout: float | None = None,
     view_dropout: float | None = None,
     amp: str | None = None,
     micro_batch: int | None = None,
@@ -49,8 +54,10 @@ def run(
         out: folder of the results.
         category: a name or several; None takes all categories.
         preset: a name of `mfkit.PRESETS`.
-        epochs, view_dropout, amp, micro_batch: see `mfkit.Training`; None keeps the preset's own.
-        graph, message, foreground: see `mfkit.experiment.Preset`; None keeps the preset's own.
+        epochs, message_dropout, view_dropout, amp, micro_batch: see `mfkit.Training`; None keeps
+            the preset's own.
+        graph, weight, message, blocks, hidden, foreground, held_out: see
+            `mfkit.experiment.Preset`; None keeps the preset's own.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random.
         features: folder of the feature stores, to share them between runs, in a folder for each
@@ -70,8 +77,13 @@ def run(
         preset,
         epochs=epochs,
         graph=graph,
+        weight=weight,
         message=message,
+        blocks=blocks,
+        hidden=hidden,
         foreground=foreground,
+        held_out=held_out,
+        message_dropout=message_dropout,
         view_dropout=view_dropout,
         amp=amp,
         micro_batch=micro_batch,

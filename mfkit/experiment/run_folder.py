@@ -30,6 +30,7 @@ class CategoryFolder:
 
     Attributes:
         model, checkpoint, history: weights; where training continues; the loss of each epoch.
+        held_out: scores of sound samples that training has not seen.
         scores, maps, overview: of the test samples.
         adeval: for the official tool.
         program, card: of the deployed model.
@@ -41,6 +42,7 @@ class CategoryFolder:
         self.model = self.path / "model.pt"
         self.checkpoint = self.path / "checkpoint.pt"
         self.history = self.path / "history.csv"
+        self.held_out = self.path / "held_out.csv"
         self.scores = self.path / "scores.csv"
         self.maps = self.path / "maps.npy"
         self.overview = self.path / "overview.png"

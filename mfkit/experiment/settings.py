@@ -23,6 +23,8 @@ class Training:
         schedule: "constant", or "one_cycle": the rate rises to `learning_rate` over the first fifth
             of all steps, then falls to almost 0 along a cosine; in up to 5 steps it only falls.
         clip_norm: bound of the gradient's norm; None leaves gradients alone.
+        message_dropout: probability with which all messages are muted in a step, so that the flow
+            learns the density of every view by itself, too: see `mfkit.score.agreement`.
         view_dropout: probability with which each view of a sample is taken for absent in a step, so
             that the flow learns to do without it; one view always stays.
         amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
@@ -42,6 +44,7 @@ class Training:
     betas: tuple[float, float] = (0.9, 0.95)
     schedule: Literal["constant", "one_cycle"] = "constant"
     clip_norm: float | None = None
+    message_dropout: float = 0.0
     view_dropout: float = 0.0
     amp: str | None = None
     micro_batch: int | None = None
@@ -53,6 +56,7 @@ class Training:
             "learning_rate": (self.learning_rate > 0, "positive"),
             "schedule": (self.schedule in ("constant", "one_cycle"), "constant or one_cycle"),
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "positive or None"),
+            "message_dropout": (0 <= self.message_dropout < 1, "from 0 on and less than 1"),
             "view_dropout": (0 <= self.view_dropout < 1, "from 0 on and less than 1"),
             "amp": (self.amp in (None, *AMP), f"{' or '.join(AMP)} or None"),
             "micro_batch": (self.micro_batch is None or self.micro_batch >= 1, "from 1 on or None"),
@@ -86,6 +90,9 @@ class Preset:
         message: a name of `mfkit.flow.MESSAGES`.
         foreground: which positions count: see `mfkit.features.load_masks`.
         standardize: see `MultiFlow`.
+        weight: "mean" or "sum", of the messages; None keeps the graph's own.
+        held_out: share of the training samples, every n-th, that training does not see; what they
+            score are the units in which likelihood and agreement are joined.
 
     Raises:
         InputError: an unknown graph or message.
@@ -99,11 +106,20 @@ class Preset:
     message: str = "conv"
     foreground: str = "none"
     standardize: bool = False
+    weight: str | None = None
+    held_out: float = 0.0
 
     def __post_init__(self):
-        for name, known in (("graph", GRAPHS), ("message", MESSAGES)):
-            if (value := getattr(self, name)) not in known:
-                raise InputError(f"'{name}' should be one of {', '.join(known)}, got {value!r}")
+        known = {"graph": GRAPHS, "message": MESSAGES, "weight": (None, "mean", "sum")}
+        for name, choices in known.items():
+            if (value := getattr(self, name)) not in choices:
+                choices = ", ".join(filter(None, choices))
+                raise InputError(f"'{name}' should be one of {choices}, got {value!r}")
+        for name in ("blocks", "hidden"):
+            if getattr(self, name) < 1:
+                raise InputError(f"'{name}' should be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.held_out <= 0.5:
+            raise InputError(f"'held_out' should be from 0 to 0.5, got {self.held_out}")
 
 
 PRESETS = {
@@ -161,9 +177,10 @@ def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) 
         shape: C, H, W of a feature map.
         seed: of its permutations, and of what a shuffled graph draws.
     """
+    graph = GRAPHS[settings.graph](views)
     return MultiFlow(
         *shape,
-        graph=GRAPHS[settings.graph](views),
+        graph=replace(graph, weight=settings.weight or graph.weight),
         blocks=settings.blocks,
         hidden=settings.hidden,
         message=settings.message,

@@ -1,8 +1,9 @@
 """The training loop: interrupted at any moment, it continues as if nothing had happened."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -64,7 +65,7 @@ def train(
     history = checkpoint.restore()
     done = len(history)
     if not done:
-        flow.fit(split.features[[index]] for index in range(len(split)))
+        flow.fit(split[[index]][0] for index in range(len(split)))
     if done > training.epochs:
         raise InputError(
             f"{checkpoint.path} has been trained for {done} epochs already, "
@@ -86,43 +87,62 @@ def train(
     return pd.DataFrame(history)
 
 
+class Batch(NamedTuple):
+    """What a step sees, on the device of the flow.
+
+    Attributes:
+        x: features (B, V, C, H, W).
+        noise: (B, 1, H, W).
+        present: (B, V) of bool.
+        counts: which positions count, (B, V, H, W) of bool.
+        muted: edges that carry no message.
+    """
+
+    x: Tensor
+    noise: Tensor
+    present: Tensor
+    counts: Tensor
+    muted: Sequence[tuple[int, int]] = ()
+
+
 def _batches(
     flow: MultiFlow, split: Split, training: Training, seed: int, epoch: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Features (B, V, C, H, W), noise (B, 1, H, W), present views (B, V) of one epoch.
+) -> Iterator[Batch]:
+    """The batches of one epoch, in an order of its own.
 
-    And which positions count (B, V, H, W). In an order of its own; the last batch is dropped if it
-    is not full, unless it is the only one.
+    The last one is dropped if it is not full, unless it is the only one.
     """
     device = next(flow.parameters()).device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
     order = torch.randperm(len(split), generator=generator).split(training.batch)
     for indices in order:
-        if len(indices) == training.batch or len(order) == 1:
-            x, present, foreground = split[indices]
-            noise = flow.draw_noise(len(indices), generator)
-            if training.view_dropout:
-                luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
-                present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
-            counts = present[..., None, None].expand(*present.shape, *x.shape[3:])
-            if foreground is not None:
-                counts = counts & foreground
-            yield tuple(part.to(device) for part in (x, noise, present, counts))
+        if len(indices) < training.batch and len(order) > 1:
+            continue
+        x, present, foreground = split[indices]
+        noise, muted = flow.draw_noise(len(indices), generator), ()
+        if training.view_dropout:
+            luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
+            present = luck >= luck.amax(1, keepdim=True).clamp(max=training.view_dropout)
+        if training.message_dropout:
+            silent = torch.rand((), generator=generator) < training.message_dropout
+            muted = flow.graph.possible_edges if silent else ()
+        counts = present[..., None, None].expand(*present.shape, *x.shape[3:])
+        if foreground is not None:
+            counts = counts & foreground
+        yield Batch(*(part.to(device) for part in (x, noise, present, counts)), muted)
 
 
 def _step(
-    flow: MultiFlow,
-    optimizer: torch.optim.Optimizer,
-    batch: tuple[Tensor, ...],
-    training: Training,
+    flow: MultiFlow, optimizer: torch.optim.Optimizer, batch: Batch, training: Training
 ) -> Tensor:
-    """Change the weights by a batch of `_batches` if its loss is finite; the loss."""
+    """Change the weights by a batch if its loss is finite; the loss."""
     optimizer.zero_grad(set_to_none=True)
-    total, counted = 0.0, batch[-1].sum()
-    parts = (part.split(training.micro_batch or len(part)) for part in batch)
+    *whole, muted = batch
+    total, counted = 0.0, batch.counts.sum()
+    parts = (part.split(training.micro_batch or len(part)) for part in whole)
     for x, noise, present, counts in zip(*parts, strict=True):
         with autocast(x.device, training.amp):
-            z, log_det = flow(x, noise, present)
+            z, log_det = flow(x, noise, present, muted)
         loss = nll_map(z, log_det, counts).sum() / counted
         loss.backward()
         total = total + loss.detach()

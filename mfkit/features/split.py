@@ -24,6 +24,7 @@ class Split:
         samples: N samples with V images each.
         features: (N, V, C, H, W), in a store or as a tensor; NaN where a view is missing.
         foreground: (N, V, H, W) of bool, in a store or as a tensor; None: all positions count.
+        rows: which rows of features and foreground the samples are; None: all, in their order.
 
     Raises:
         ValueError: no samples, or not as many features or masks as samples.
@@ -32,10 +33,12 @@ class Split:
     samples: Sequence[Sample]
     features: FeatureStore | Tensor
     foreground: ForegroundStore | Tensor | None = None
+    rows: Sequence[int] | None = None
 
     def __post_init__(self):
         parts = {"features": self.features, "foreground": self.foreground}
         for name, rows in parts.items():
+            rows = rows if self.rows is None or rows is None else self.rows
             if rows is not None and (len(rows) != len(self) or not len(self)):
                 raise ValueError(
                     f"'samples' should be as many as {name!r}, at least one, got {len(self)} and "
@@ -47,13 +50,35 @@ class Split:
         return len(self.samples)
 
     def __getitem__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        if self.rows is not None:
+            indices = [self.rows[index] for index in indices]
         x = self.features[indices]
         counts = None if self.foreground is None else self.foreground[indices]
         return x, present_views(x), counts
 
-    def identity(self) -> dict[str, str | None]:
-        """What must agree for a training on these samples to be continued: two digests."""
-        return {"set of images": _digest(self.features), "foreground": _digest(self.foreground)}
+    def part(self, indices: Sequence[int]) -> "Split":
+        """Some of the samples; features and masks stay where they are."""
+        rows = [index if self.rows is None else self.rows[index] for index in indices]
+        samples = [self.samples[index] for index in indices]
+        return Split(samples, self.features, self.foreground, rows)
+
+    def hold_out(self, share: float) -> tuple["Split", "Split | None"]:
+        """Most of the samples to train with, and every n-th that training shall not see.
+
+        Arguments:
+            share: of those that are held out; 0 holds none out.
+        """
+        if not share:
+            return self, None
+        every = round(1 / share)
+        held = range(every - 1, len(self), every)
+        kept = [index for index in range(len(self)) if index not in held]
+        return self.part(kept), self.part(held)
+
+    def identity(self) -> dict:
+        """What must agree for a training on these samples to be continued."""
+        digests = {"set of images": _digest(self.features), "foreground": _digest(self.foreground)}
+        return digests if self.rows is None else {**digests, "samples": list(self.rows)}
 
 
 def _digest(rows: FeatureStore | ForegroundStore | Tensor | None) -> str | None:

@@ -1,11 +1,12 @@
 """From likelihood to anomaly scores, and what scores are worth.
 
-Read in this order: `scores` (position -> image -> sample), `metrics` (scores against labels),
-`probe` (questions to a trained flow).
+Read in this order: `scores` (position -> image -> sample), `agreement` (do the views belong
+together?), `metrics` (scores against labels), `probe` (questions to a trained flow).
 """
 
+from mfkit.score.agreement import Agreement, agreement_map, combined
 from mfkit.score.metrics import FPR_LIMIT, PixelMetrics, auroc
-from mfkit.score.probe import evidence, mean_scores, mute, swap_auroc, swap_views, who_helps
+from mfkit.score.probe import mean_scores, mute, swap_auroc, swap_views, who_helps
 from mfkit.score.scores import (
     Scores,
     image_scores,
@@ -17,10 +18,12 @@ from mfkit.score.scores import (
 
 __all__ = [
     "FPR_LIMIT",
+    "Agreement",
     "PixelMetrics",
     "Scores",
+    "agreement_map",
     "auroc",
-    "evidence",
+    "combined",
     "image_scores",
     "mean_scores",
     "mute",

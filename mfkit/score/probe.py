@@ -9,7 +9,7 @@ from mfkit.flow import MultiFlow
 from mfkit.score.metrics import auroc
 from mfkit.score.scores import nll_map
 
-__all__ = ["evidence", "mean_scores", "mute", "swap_auroc", "swap_views", "who_helps"]
+__all__ = ["mean_scores", "mute", "swap_auroc", "swap_views", "who_helps"]
 
 
 def swap_views(x: Tensor, views: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
@@ -126,26 +126,6 @@ def who_helps(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tens
         rise = _rise(flow, x, [(sender, receiver)], present, before)
         worth[:, receiver, sender] = rise[:, receiver]
     return worth
-
-
-@torch.no_grad()
-def evidence(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tensor:
-    """What the other views add to the score of every position.
-
-    The score with messages minus the score with all of them muted. Negative: the others expected
-    what is seen here. Positive: they expected something else. It is sharpest for a flow that was
-    trained with view dropout, which knows what silence is.
-
-    Arguments:
-        flow: in evaluation mode.
-        x: (B, V, C, H, W).
-        present: (B, V) of bool; None: all views are.
-
-    Returns:
-        (B, V, H, W) in nats per channel.
-    """
-    alone = _score_map(flow, x, present=present, muted=flow.graph.possible_edges)
-    return _score_map(flow, x, present=present) - alone
 
 
 @torch.no_grad()
