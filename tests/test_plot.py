@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch
@@ -13,6 +14,7 @@ from trees import tree
 from mfkit import plot
 from mfkit.data import read_category
 from mfkit.flow import ViewGraph
+from mfkit.score import Scores, image_scores
 
 
 @pytest.fixture
@@ -29,18 +31,19 @@ def pictures(figure: Figure) -> list[AxesImage]:
 
 
 def test_every_score_map_of_an_overview_has_the_same_scale(samples):
-    nll = np.random.default_rng(0).normal(size=(5, 5, 4, 4)).astype(np.float32)
+    nll = torch.randn(5, 5, 4, 4, generator=torch.Generator().manual_seed(0))
     nll[2] += 10
-    figure = plot.overview(samples, nll, nll.max((2, 3)), nll.max((1, 2, 3)), each=2)
+    images = image_scores(nll)
+    figure = plot.overview(samples, Scores(nll, images, images.amax(1)), each=2)
     maps = [image for image in pictures(figure) if image.get_array().ndim == 2]
     assert len(maps) == 2 * 2 * 5
     assert len({image.get_clim() for image in maps}) == 1
 
 
 def test_the_most_anomalous_sample_comes_first_on_the_right(samples):
-    nll = np.zeros((5, 5, 4, 4), np.float32)
-    scores = np.array([3.0, 1.0, 5.0, 2.0, 4.0])
-    figure = plot.overview(samples, nll, nll.max((2, 3)), scores, each=2)
+    ranks = torch.tensor([3.0, 1.0, 5.0, 2.0, 4.0])
+    scores = Scores(torch.zeros(5, 5, 4, 4), torch.zeros(5, 5), ranks)
+    figure = plot.overview(samples, scores, each=2)
     least, most, _ = figure.subfigs
     labels = [
         [ax.get_ylabel() for ax in half.axes if "sample" in ax.get_ylabel()]
@@ -60,7 +63,7 @@ def test_views_are_called_by_their_cameras(samples):
     only = replace(samples[0], cameras=(2, 3, 4, 5, 7))
     titles = [ax.get_title() for ax in plot.contact_sheet([only]).axes]
     assert titles == ["C2", "C3", "C4", "C5", "C7"]
-    ax = plot.view_graph(ViewGraph.wheel(), names=only.view_names)
+    ax = ViewGraph.wheel().draw(names=only.view_names)
     assert [text.get_text() for text in ax.texts][:5] == titles
 
 
@@ -69,7 +72,7 @@ def test_views_are_called_by_their_cameras(samples):
     [
         (ViewGraph.wheel(), 8),
         (ViewGraph.empty(5), 0),
-        (ViewGraph.ring(3), 3),
+        (ViewGraph.ring(4), 3),
         (ViewGraph(((), (0,))), 1),
         (ViewGraph.empty(1), 0),
     ],
@@ -95,7 +98,7 @@ def test_the_hub_lies_in_the_middle_if_it_is_joined_to_all_or_to_none():
         hub, *sides = places(graph)
         assert hub == (0, 0)
         assert np.hypot(*np.transpose(sides)) == pytest.approx(1)
-    for graph in (ViewGraph.ring(5, hub=False), ViewGraph.chain(5)):
+    for graph in (ViewGraph.ring(hub=False), ViewGraph.chain(5)):
         assert np.hypot(*np.transpose(places(graph))) == pytest.approx(1)
 
 

@@ -7,7 +7,6 @@ from PIL import Image
 from trees import edit, mask, rows_of, tree
 
 from mfkit.data import FLIPS
-from mfkit.data import check as module
 from mfkit.data.check import check
 from mfkit.errors import InputError
 
@@ -100,7 +99,7 @@ def test_totals_of_the_whole_set(tmp_path, monkeypatch):
     assert [fault.kind for fault in report.faults] == ["totals", "totals"]
     assert "150 train images are listed, 36,465 are published; copy the JSON" in str(report)
     assert "300 test images are listed, 114,585 are published; copy the JSON" in str(report)
-    monkeypatch.setattr(module, "PUBLISHED", {"train": 150, "test": 300})
+    monkeypatch.setattr("mfkit.data.check.TOTALS", {"train": 150, "test": 300})
     report = check(tmp_path, progress=False)
     assert report.ok and report.notes[0] == "150 train images are listed, 150 are published"
     assert check(tmp_path, ["tape"], progress=False).notes == []

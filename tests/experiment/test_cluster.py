@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import dask
+import dask_jobqueue
 import distributed
 import pandas as pd
 import psutil
@@ -21,10 +22,11 @@ from tiny import tiny_backbone, tiny_settings
 from trees import tree
 
 from mfkit.__main__ import main
-from mfkit.data import FLIPS, read_category
+from mfkit.data import FLIPS, DataSet, read_category
 from mfkit.errors import InputError
 from mfkit.experiment import METRICS, PRESETS, Job, choose_preset, cluster
 from mfkit.experiment.run import run
+from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.features import BACKBONES
 
 PICTURES = Path(__file__).parents[2] / "data" / "mini-iad" / "realiad_256" / "screw_block" / "OK"
@@ -157,7 +159,8 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
     tree(tmp_path / "data", "gears")
     category = read_category(tmp_path / "data", "gears")
     settings = choose_preset("workshop")
-    job = Job(category, tmp_path, settings, 0, "cpu", tmp_path / "out", tmp_path / "features")
+    home = CategoryFolder(tmp_path / "out"), FeatureFolder(tmp_path / "features")
+    job = Job(category, DataSet(tmp_path / "data"), settings, 0, "cpu", *home)
 
     def start(where):
         return next(cluster.run_jobs({"gears": job}, where))
@@ -175,40 +178,64 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
 def test_slurm_is_asked_as_its_file_says_or_the_file_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="no sbatch here"):
-        cluster._slurm(gpu=False)
+        start("slurm", device="cpu")
     (tmp_path / "sbatch").write_text("#!/bin/sh")
     (tmp_path / "sbatch").chmod(0o755)
     with pytest.raises(InputError, match=r"cores.*describe a machine .*jobqueue.yaml"):
-        cluster._slurm(gpu=False)
+        start("slurm", device="cpu")
     described = {"cores": 4, "memory": "8 GB", "worker-extra-args": ["--lifetime", "55m"]}
+    scripts = []
+
+    def asked(machines, jobs):
+        scripts.append(machines.job_script())
+        raise Enough
+
+    monkeypatch.setattr(dask_jobqueue.SLURMCluster, "scale", asked)
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in described.items()}):
-        with cluster._slurm(gpu=True) as machines:
-            script = machines.job_script()
+        with pytest.raises(Enough):
+            start("slurm", device="cuda")
     for part in ("--lifetime 55m", "--nthreads 1", "--resources GPU=1"):
-        assert part in script
+        assert part in scripts[0]
+
+
+class Enough(Exception):
+    """What had to be seen has been seen."""
+
+
+def start(where: str, device: str) -> None:
+    """Begin to hand out three jobs."""
+    next(cluster.run_jobs(dict.fromkeys("abc", SimpleNamespace(device=device)), where))
+
+
+def local_environments(monkeypatch, device: str) -> list[dict[str, str]]:
+    """Of the workers that would be started here for three jobs."""
+    places = {}
+
+    def planned(workers, **options):
+        places.update(workers)
+        raise Enough
+
+    monkeypatch.setattr(distributed, "SpecCluster", planned)
+    with pytest.raises(Enough):
+        start("local", device)
+    return [worker["options"]["env"] for worker in places.values()]
 
 
 def test_every_local_worker_sees_a_gpu_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
-    places = {}
-    monkeypatch.setattr(distributed, "SpecCluster", lambda **options: places.update(options))
-    cluster._local(distributed, dict.fromkeys("abc", SimpleNamespace(device="auto")))
-    seen = [worker["options"]["env"] for worker in places["workers"].values()]
+    seen = local_environments(monkeypatch, "auto")
     assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["6", "7"]
 
 
 def test_local_workers_share_the_processors(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     monkeypatch.setattr(cluster, "estimate", lambda jobs: SimpleNamespace(memory=1))
-    places = {}
-    monkeypatch.setattr(distributed, "SpecCluster", lambda **options: places.update(options))
-    cluster._local(distributed, dict.fromkeys("abc", SimpleNamespace(device="cpu")))
-    seen = [worker["options"]["env"]["OMP_NUM_THREADS"] for worker in places["workers"].values()]
-    assert seen == ["5", "5", "5"]
+    seen = local_environments(monkeypatch, "cpu")
+    assert [env["OMP_NUM_THREADS"] for env in seen] == ["5", "5", "5"]
 
 
 def test_without_dask_everything_else_works():
     """Dask is imported only when it is asked for."""
-    code = "import sys, mfkit.run; sys.exit('distributed' in sys.modules)"
+    code = "import sys, mfkit.experiment.run; sys.exit('distributed' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

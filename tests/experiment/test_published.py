@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from tiny import awake
 from trees import tree
 
 from mfkit import course
@@ -25,6 +26,7 @@ from mfkit.experiment import (
     render,
 )
 from mfkit.experiment.run import run
+from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore, ForegroundStore
 from mfkit.flow import MultiFlow, ViewGraph, load_flow
 
@@ -63,7 +65,7 @@ def test_only_a_mean_of_the_thirty_is_called_so(out):
     results = read_results(out)
     row = results["categories"].pop("audiojack")
     for name in FLIPS:
-        add_result(out, results["config"], name, row)
+        add_result(RunFolder(out), results["config"], name, row)
     assert "mean of the 30" in against_published(out).index
     (out / "results.json").write_text(json.dumps({**results, "categories": {}}))
     with pytest.raises(InputError, match="no category is finished yet"):
@@ -84,24 +86,27 @@ def test_the_table_as_text_markdown_and_latex(out, capsys):
     assert "| audiojack | out |" in capsys.readouterr().out
 
 
+def test_an_unknown_format_is_named(out, capsys):
+    capsys.readouterr()
+    assert main(["table", str(out), "--format", "html"]) == 2
+    said = capsys.readouterr().err
+    assert said == "error: 'form' should be one of text, markdown, latex, got 'html'\n"
+
+
 def test_latex_escapes_what_it_must(out):
     frame = against_published(out).rename(index={"audiojack": "screw_block & 100 %"})
     assert r"screw\_block \& 100 \%" in render(frame, "latex")
 
 
-def awake(**options) -> MultiFlow:
+def small_flow(**options) -> MultiFlow:
     torch.manual_seed(0)
-    flow = MultiFlow(8, 4, 4, **{"blocks": 2, "hidden": 4, **options}).eval()
-    for name, parameter in flow.named_parameters():
-        if name.endswith("gamma"):
-            torch.nn.init.normal_(parameter)
-    return flow
+    return awake(MultiFlow(8, 4, 4, **{"blocks": 2, "hidden": 4, **options})).eval()
 
 
 @pytest.mark.parametrize("message", ["conv", "cross_attention", "self_attention"])
 @pytest.mark.parametrize("graph", [ViewGraph.wheel(), ViewGraph.empty(5)], ids=["wheel", "empty"])
 def test_the_exported_program_is_the_flow(message, graph, tmp_path):
-    flow = awake(message=message, graph=graph)
+    flow = small_flow(message=message, graph=graph)
     program = torch.export.load(export_scorer(flow, tmp_path / "score.pt2")).module()
     for samples in (1, 5):
         x = torch.randn(samples, 5, 8, 4, 4)
@@ -112,10 +117,10 @@ def test_the_exported_program_is_the_flow(message, graph, tmp_path):
 
 def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
     """As if the export had gone wrong: it is handed another flow."""
-    export, other = torch.export.export, Scorer(awake(seed=1))
+    export, other = torch.export.export, Scorer(small_flow(seed=1))
     monkeypatch.setattr(torch.export, "export", lambda _, *args, **kw: export(other, *args, **kw))
     with pytest.raises(InputError, match=r"differs from the flow by .* use model.pt"):
-        export_scorer(awake(), tmp_path / "score.pt2")
+        export_scorer(small_flow(), tmp_path / "score.pt2")
     assert not (tmp_path / "score.pt2").exists()
 
 
@@ -151,11 +156,10 @@ def test_a_program_that_is_told_the_foreground_gives_the_scores_of_its_run(tmp_p
         store(features / name)
         for store, name in ((FeatureStore, "test.f16"), (ForegroundStore, "test-border.bool"))
     )
-    everything = range(len(x))
     program = torch.export.load(out / "audiojack" / "score.pt2").module()
     with torch.no_grad():
-        _, images, samples = program(x.read(everything), shows.read(everything))
-    assert not shows.read(everything).all()
+        _, images, samples = program(x[:], shows[:])
+    assert not shows[:].all()
     scores = pd.read_csv(out / "audiojack" / "scores.csv")
     np.testing.assert_allclose(samples, scores["score"], atol=1e-4)
     np.testing.assert_allclose(images, scores.filter(regex="^C"), atol=1e-4)

@@ -17,13 +17,14 @@ from PIL import Image
 from tiny import tiny_backbone
 from trees import edit, picture, tree
 
+from mfkit import plot
 from mfkit.__main__ import main
-from mfkit.data import read_category
+from mfkit.data import Sample, read_category
 from mfkit.errors import InputError
 from mfkit.experiment import METRICS, PRESETS, Job, choose_device, evaluate, read_results, table
 from mfkit.experiment.run import run
-from mfkit.features import BACKBONES
-from mfkit.flow import GRAPHS, MESSAGES, ViewGraph, load_flow
+from mfkit.features import BACKBONES, FeatureStore, Split
+from mfkit.flow import GRAPHS, MESSAGES, load_flow
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")
 
@@ -74,17 +75,15 @@ def test_scores_belong_to_their_samples(tmp_path):
 def test_the_saved_model_gives_the_saved_results(tmp_path):
     tree(tmp_path / "data")
     results = run(tmp_path / "data", tmp_path / "out")
-    from mfkit.features import FeatureStore
-
     flow = load_flow(tmp_path / "out" / "audiojack" / "model.pt")
     store = FeatureStore(tmp_path / "out" / "features" / "tiny" / "audiojack" / "test.f16")
     samples = read_category(tmp_path / "data", "audiojack").test
-    metrics, nll, _, _ = evaluate(flow, store, samples, batch=3)
+    metrics, scores = evaluate(flow, Split(samples, store), batch=3)
     assert metrics == pytest.approx(
         {key: results["categories"]["audiojack"][key] for key in METRICS}, abs=1e-5
     )
     saved = np.load(tmp_path / "out" / "audiojack" / "maps.npy")
-    np.testing.assert_allclose(nll, saved, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(scores.maps, saved, rtol=1e-4, atol=1e-4)
 
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch, capsys):
@@ -140,8 +139,12 @@ def test_features_can_be_shared_between_runs(tmp_path, monkeypatch):
     tree(tmp_path / "data")
     features = tmp_path / "features"
     run(tmp_path / "data", tmp_path / "wheel", features=features)
-    monkeypatch.setattr("mfkit.features.feature_store.read_image", None)
+    image, sizes = Sample.image, set()
+    monkeypatch.setattr(
+        Sample, "image", lambda sample, view, size: sizes.add(size) or image(sample, view, size)
+    )
     run(tmp_path / "data", tmp_path / "empty", graph="empty", features=features)
+    assert sizes == {plot.THUMBNAIL}  # for the overview; none of 16 px for the backbone
     rows = table([tmp_path / "wheel", tmp_path / "empty"])
     assert rows.index.tolist() == [("audiojack", "wheel"), ("audiojack", "empty")]
     assert load_flow(tmp_path / "empty" / "audiojack" / "model.pt").graph.edges == ()
@@ -242,7 +245,7 @@ def test_every_graph_and_message_by_name(tmp_path):
         graph = ["--graph", options[0], "--message", options[1], "--out", str(out)]
         assert main([*command, *graph]) == 0
         flow = load_flow(out / "audiojack" / "model.pt")
-        assert flow.graph == getattr(ViewGraph, options[0])(*([5] if options[0] == "cycle" else []))
+        assert flow.graph == GRAPHS[options[0]](5)
         assert flow.config["message"] == options[1]
 
 
@@ -419,7 +422,8 @@ def test_jobs_do_not_depend_on_the_folder_that_a_worker_starts_in(tmp_path, monk
     )
     run("data", "out", cluster="tcp://elsewhere:8786")
     job = seen["audiojack"]
-    paths = [job.data, job.out, job.features, *job.category.train[0].images]
+    paths = [job.data.root, job.data.jsons, job.data.images, job.out.path, job.features.path]
+    paths += job.category.train[0].images
     assert all(path.is_absolute() for path in paths)
 
 
@@ -472,6 +476,16 @@ def test_another_configuration_does_not_overwrite_results(tmp_path, capsys):
         (["run", "--data", "DATA", "--device", "cuda:7"], "choose auto or"),
         (["run", "--data", "DATA", "--device", "cpu:x"], "choose auto or"),
         (["run", "--data", "DATA", "--device", "cpu:"], "choose auto or"),
+        (["run", "--data", "DATA", "--preset", "huge"], "'preset' should be one of workshop, imp"),
+        (["run", "--data", "DATA", "--graph", "web"], "'graph' should be one of wheel, shuffled,"),
+        (["run", "--data", "DATA", "--message", "mail"], "'message' should be one of conv, cross"),
+        (["run", "--data", "DATA", "--amp", "float16"], "'amp' should be bfloat16 or None, got"),
+        (["run", "--data", "DATA", "--epochs", "0"], "'epochs' should be at least 1, got 0"),
+        (["run", "--data", "DATA", "--micro-batch", "0"], "'micro_batch' should be from 1 on or"),
+        (["run", "--data", "DATA", "--view-dropout", "1"], "'view_dropout' should be from 0 on a"),
+        (["run", "--data", "DATA", "--view-dropout", "nan"], "'view_dropout' should be from 0 on"),
+        (["run", "--data", "DATA", "--seed", "-1"], "'seed' should be from 0 to 2^31 - 1, got -1"),
+        (["run", "--data", "DATA", "--seed", str(2**31)], "'seed' should be from 0 to 2^31 - 1"),
     ],
 )
 def test_wrong_arguments(arguments, part, tmp_path, capsys):
@@ -480,7 +494,15 @@ def test_wrong_arguments(arguments, part, tmp_path, capsys):
     if "cuda:7" in arguments and torch.cuda.is_available():
         arguments = [*arguments[:-1], "tpu"]
     assert main(arguments) == 2
-    assert part in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and part in error
+
+
+@pytest.mark.parametrize("option", ["--epochs=many", "--seed=1.5", "--micro-batch=", "--seed=x"])
+def test_what_is_no_number_is_refused(option, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "--data", "nowhere", option])
+    assert f"argument {option.split('=')[0]}: invalid int value" in capsys.readouterr().err
 
 
 def test_float32_is_float32_on_a_gpu_too(monkeypatch):

@@ -26,6 +26,7 @@ from mfkit.explore import LatentExplorer, Latents
 from mfkit.explore.controls import Pad, Several
 from mfkit.explore.scene import PANELS, Scene, presets
 from mfkit.explore.sheets import overlay
+from mfkit.features import Split
 from mfkit.flow import ViewGraph
 
 GRAPHS = {
@@ -47,7 +48,7 @@ def small_latents(name: str = "wheel", flows: int = 2) -> Latents:
     x, x_train = features(4, graph.views), features(3, graph.views, seed=1)
     shown = torch.rand(x.shape[:2] + x.shape[3:], generator=torch.Generator().manual_seed(0)) < 0.7
     shown[..., 0, 0] = True
-    return Latents(models, x, category.test, (x_train, category.train), shown)
+    return Latents(models, Split(category.test, x, shown), Split(category.train, x_train))
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_a_set_without_defects_training_samples_or_foreground():
     latents = small_latents()
     sound = [index for index, label in enumerate(latents.labels) if not label]
     samples = [latents.samples[index] for index in sound]
-    explorer = LatentExplorer(Latents(latents.flows, features(4)[sound], samples))
+    explorer = LatentExplorer(Latents(latents.flows, Split(samples, features(4)[sound])))
     assert list(presets(explorer.latents)) == ["the hardest sound sample", "swapped views", "reset"]
     for panel in PANELS:
         explorer.restore({"panel": panel})
@@ -312,7 +313,8 @@ def test_errors_are_shown_and_go_away(explorer):
 
 def test_a_broken_image_is_named(tmp_path):
     category = small_set(tmp_path)
-    explorer = LatentExplorer(Latents(small_flow(ViewGraph.wheel()), features(4), category.test))
+    latents = Latents(small_flow(ViewGraph.wheel()), Split(category.test, features(4)))
+    explorer = LatentExplorer(latents)
     category.test[3].images[2].write_bytes(b"no image")
     explorer.controls["sample"].value = 3
     assert category.test[3].images[2].name in complaint(explorer)

@@ -8,11 +8,10 @@ import pytest
 import torch
 from sets import CHANNELS, HEIGHT, WIDTH, features, small_flow, small_set
 
-from mfkit.data import read_image
 from mfkit.explore.answers import BINS, LEVELS
 from mfkit.explore.latents import Latents, Question
 from mfkit.explore.patches import PIXELS, Patches
-from mfkit.features import present_views
+from mfkit.features import Split, present_views
 from mfkit.flow import ViewGraph, save_flow
 from mfkit.score import image_scores, mute, nll_map, quiet_background, sample_scores
 
@@ -28,7 +27,9 @@ def category(tmp_path_factory):
 @pytest.fixture(scope="module")
 def latents(category):
     flows = {"apart": small_flow(ViewGraph.empty(5)), "wheel": WHEEL}
-    return Latents(flows, features(4), category.test, (features(3, seed=1), category.train))
+    return Latents(
+        flows, Split(category.test, features(4)), Split(category.train, features(3, seed=1))
+    )
 
 
 @ANY
@@ -123,7 +124,7 @@ def test_halfway_between_two_samples_latents_are_halfway(latents):
 def test_missing_views(category):
     x = features(4)
     x[1, 2] = torch.nan
-    latents = Latents(WHEEL, x, category.test)
+    latents = Latents(WHEEL, Split(category.test, x))
     question = Question("flow 0", 1)
     assert latents.ask(question).present.tolist() == [True, True, False, True, True]
     borrowed = latents.ask(replace(question, swapped=((2, 0),)))
@@ -146,7 +147,7 @@ def test_missing_views(category):
 def test_the_background_does_not_score(category):
     foreground = torch.rand(4, 5, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) < 0.5
     foreground[..., 0, 0] = True
-    latents = Latents(WHEEL, features(4), category.test, foreground=foreground)
+    latents = Latents(WHEEL, Split(category.test, features(4), foreground))
     nll = quiet_background(nll_map(*WHEEL(features(4))), foreground)
     for index, answer in enumerate(latents.whole["flow 0"]):
         assert answer.images == pytest.approx(image_scores(nll)[index].numpy(), abs=1e-5)
@@ -161,30 +162,31 @@ def test_saved_flows_are_one_model_after_several_epochs(category, tmp_path):
     paths = [tmp_path / f"{epoch}.pt" for epoch in (1, 2)]
     for seed, path in enumerate(paths):
         save_flow(small_flow(ViewGraph.wheel(), seed), path)
-    latents = Latents(paths, features(4), category.test)
+    latents = Latents(paths, Split(category.test, features(4)))
     assert list(latents.flows) == [str(path) for path in paths]
     assert latents.last == str(paths[1])
     assert (latents.scores[str(paths[0])] != latents.scores[str(paths[1])]).all()
 
 
 def test_what_does_not_fit_is_refused(category):
+    split = Split(category.test, features(4))
     with pytest.raises(ValueError, match="at least one flow"):
-        Latents([], features(4), category.test)
+        Latents([], split)
     with pytest.raises(ValueError, match=r"agree in \(V, C, H, W\)"):
-        Latents(WHEEL, features(4, views=3), category.test)
+        Latents(WHEEL, Split(category.test, features(4, views=3)))
     with pytest.raises(ValueError, match="got 3 and 4"):
-        Latents(WHEEL, features(4), category.test[:3])
+        Latents(WHEEL, Split(category.test[:3], features(4)))
     with pytest.raises(ValueError, match=r"flow 0' should be on the CPU.*flow.cpu\(\)"):
-        Latents(copy.deepcopy(WHEEL).to("meta"), features(4), category.test)
+        Latents(copy.deepcopy(WHEEL).to("meta"), split)
     with pytest.raises(ValueError, match="got 4 and 3"):
-        Patches(features(3), category.test)
+        Patches(Split(category.test, features(3)))
 
 
 def test_a_training_sample_is_drawn_with_its_own_patches(category):
     """All patches kept: the nearest to a training feature is the patch that it belongs to."""
     x = features(3, seed=1)
-    patches = Patches(x, category.train, most=10_000)
-    image = read_image(category.train[2].images[4], PIXELS, category.train[2].flips[4])
+    patches = Patches(Split(category.train, x), most=10_000)
+    image = category.train[2].image(4, PIXELS)
     assert (patches.mosaic(x[2, 4], 4) == image).all()
     index = patches.nearest(x[2, 4, :, 1, 1][None], 4)[0, 0]
     assert (patches.around(4, index) == patches.window(image, 1, 1)).all()
@@ -193,7 +195,7 @@ def test_a_training_sample_is_drawn_with_its_own_patches(category):
 
 def test_few_patches_are_enough_and_the_same_every_time(category):
     x = features(3, seed=1)
-    one, two = (Patches(x, category.train, most=6) for _ in range(2))
+    one, two = (Patches(Split(category.train, x), most=6) for _ in range(2))
     assert [len(vectors) for vectors in one.vectors] == [6] * 5
     assert all(torch.equal(a, b) for a, b in zip(one.vectors, two.vectors, strict=True))
     assert one.nearest(x[0, 0].flatten(1).T, 0, count=9).shape == (HEIGHT * WIDTH, 6)

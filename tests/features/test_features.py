@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from tiny import tiny_backbone
 from trees import tree
 
-from mfkit.data import read_category, read_image
+from mfkit.data import Sample, read_category, read_image
 from mfkit.errors import InputError
 from mfkit.features import Backbone, FeatureStore, load_backbone
 
@@ -86,7 +86,7 @@ def test_the_store_holds_what_the_backbone_makes(samples, backbone, tmp_path):
     store = FeatureStore.build(tmp_path / "f.f16", samples, backbone, batch=2)
     assert len(store) == 5
     assert store.shape == (5, 5, 8, 4, 4)
-    x = store.read([3, 1])
+    x = store[[3, 1]]
     assert x.dtype == torch.float32
     images = np.stack([read_image(image, 16) for image in samples[1].images])
     flipped = samples[1].flips.index(True)
@@ -98,7 +98,7 @@ def test_the_store_holds_what_the_backbone_makes(samples, backbone, tmp_path):
 def test_building_again_computes_nothing(samples, backbone, tmp_path, monkeypatch):
     path = tmp_path / "f.f16"
     FeatureStore.build(path, samples, backbone)
-    monkeypatch.setattr("mfkit.features.feature_store.read_image", None)
+    monkeypatch.setattr(Sample, "image", None)
     assert len(FeatureStore.build(path, samples, backbone)) == 5
 
 
@@ -130,14 +130,14 @@ def test_an_interrupted_store_continues_and_equals_a_whole_one(
         calls.clear()
         store = FeatureStore.build(path, samples, backbone, batch=2)
     assert len(calls) == 2  # the shape, and the one batch that was missing
-    assert torch.equal(store.read(range(5)), whole.read(range(5)))
+    assert torch.equal(store[:], whole[:])
 
 
 @pytest.mark.parametrize("change", ["picture", "backbone", "samples"])
 def test_another_fingerprint_makes_the_features_anew(samples, backbone, tmp_path, change):
     path = tmp_path / "f.f16"
     first = FeatureStore.build(path, samples, backbone)
-    old = first.read(range(5))
+    old = first[:]
     if change == "picture":
         samples[0].images[0].write_bytes(samples[1].images[3].read_bytes())
     if change == "backbone":
@@ -146,8 +146,8 @@ def test_another_fingerprint_makes_the_features_anew(samples, backbone, tmp_path
         samples = samples[::-1]
     second = FeatureStore.build(path, samples, backbone)
     assert second.fingerprint != first.fingerprint
-    assert not torch.equal(second.read(range(5)), old)
-    assert torch.equal(first.read(range(5)), old)  # for whoever is still reading
+    assert not torch.equal(second[:], old)
+    assert torch.equal(first[:], old)  # for whoever is still reading
 
 
 def test_a_store_is_opened_before_another_may_take_its_name(
@@ -217,4 +217,4 @@ def test_two_runs_that_share_a_store_do_not_write_into_each_other(samples, backb
         stores = first.result(), second.result()
     alone = FeatureStore.build(tmp_path / "alone.f16", samples, backbone)
     for store in stores:
-        assert torch.equal(store.read(range(5)), alone.read(range(5)))
+        assert torch.equal(store[:], alone[:])

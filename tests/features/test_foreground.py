@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 from scipy import ndimage
+from tiny import awake
 from trees import edit, tree
 
 from mfkit.__main__ import main
-from mfkit.data import read_category, read_image
+from mfkit.data import DataSet, read_category, read_image
 from mfkit.errors import InputError
 from mfkit.experiment import METRICS, PRESETS, Training, choose_preset, evaluate
 from mfkit.experiment.run import run
@@ -22,6 +23,7 @@ from mfkit.features import (
     FeatureStore,
     FileMasks,
     ForegroundStore,
+    Split,
     dilate,
     load_masks,
     object_mask,
@@ -101,10 +103,10 @@ def samples(tmp_path):
 
 
 def test_the_store_is_mirrored_like_the_features(samples, tmp_path):
-    masks = load_masks("border", tmp_path / "data", "audiojack")
+    masks = load_masks("border", DataSet(tmp_path / "data"), "audiojack")
     store = ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
     assert store.shape == (4, 5, 4, 4)
-    found = store.read([1, 2])
+    found = store[[1, 2]]
     assert found.dtype == torch.bool
     flip = samples[0].flips.index(True)
     assert torch.equal(found[:, flip], found[:, 0].flip(-1))
@@ -112,7 +114,7 @@ def test_the_store_is_mirrored_like_the_features(samples, tmp_path):
 
 
 def test_building_again_computes_nothing(samples, tmp_path, monkeypatch):
-    masks = load_masks("border", tmp_path / "data", "audiojack")
+    masks = load_masks("border", DataSet(tmp_path / "data"), "audiojack")
     ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
     monkeypatch.setattr("mfkit.features.masks.object_mask", None)
     assert len(ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)) == 4
@@ -120,11 +122,11 @@ def test_building_again_computes_nothing(samples, tmp_path, monkeypatch):
 
 def test_an_image_without_object_counts_as_a_whole_and_is_named(samples, tmp_path):
     Image.new("RGB", (64, 64), "grey").save(samples[2].images[3])
-    masks = load_masks("border", tmp_path / "data", "audiojack")
+    masks = load_masks("border", DataSet(tmp_path / "data"), "audiojack")
     with pytest.warns(UserWarning, match=r"no object found in 1 images, the first is .*S0003"):
         store = ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
-    assert store.read([2])[0, 3].all()
-    assert not store.read([2])[0, 2].all()
+    assert store[[2]][0, 3].all()
+    assert not store[[2]][0, 2].all()
     with pytest.warns(UserWarning, match="no object found in 1 images"):  # said every time
         ForegroundStore.build(str(tmp_path / "m.bool"), samples, masks, 4, 4)
 
@@ -162,11 +164,11 @@ def mirror(samples, folder, value=255):
 
 def test_mask_files_mirror_the_images(samples, tmp_path):
     mirror(samples, tmp_path / "masks")
-    masks = load_masks(str(tmp_path / "masks"), tmp_path / "data", "audiojack")
+    masks = load_masks(str(tmp_path / "masks"), DataSet(tmp_path / "data"), "audiojack")
     store = ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
     left = [[True, True, False, False]] * 4
-    assert store.read([0])[0, 0].tolist() == left
-    assert store.read([0])[0, 1].tolist() == [row[::-1] for row in left]  # C2 is mirrored
+    assert store[[0]][0, 0].tolist() == left
+    assert store[[0]][0, 1].tolist() == [row[::-1] for row in left]  # C2 is mirrored
     mirror(samples, tmp_path / "masks", value=0)  # other files: made anew
     for _ in range(2):  # nothing is left that a second call would take for masks
         with pytest.raises(InputError, match=r"no object found in any image.* should be white"):
@@ -189,24 +191,25 @@ def test_released_stacks_follow_the_rows_of_the_file(tmp_path):
             stack[number, number % 8] = 1
             row["number"] = number
         np.save(home / f"{split}.npy", stack)
-    masks = load_masks(str(tmp_path / "masks"), tmp_path / "data", "audiojack")
+    masks = load_masks(str(tmp_path / "masks"), DataSet(tmp_path / "data"), "audiojack")
     numbers = {row["image_path"].split("/")[-1]: row["number"] for row in table["train"]}
     for sample in category.train:
         for view, image in enumerate(sample.images):
             assert masks(sample, view)[:, 0].argmax() == numbers[image.name] % 8
     edit(file, lambda table: table.update(test=table["test"][5:]))
     with pytest.raises(InputError, match=r"test.npy: holds an array \(25, 8, 8\), but .* lists 20"):
-        load_masks(str(tmp_path / "masks"), tmp_path / "data", "audiojack")
+        load_masks(str(tmp_path / "masks"), DataSet(tmp_path / "data"), "audiojack")
 
 
 def test_what_is_missing_is_said(samples, tmp_path, monkeypatch):
-    assert load_masks("none", tmp_path, "audiojack") is None
+    data = DataSet(tmp_path / "data")
+    assert load_masks("none", data, "audiojack") is None
     monkeypatch.setitem(sys.modules, "rembg", None)
     for source in ("rembg", "rembg:isnet-general-use"):
         with pytest.raises(InputError, match=r"pip install 'mfkit\[foreground\]', or use --foregr"):
-            load_masks(source, tmp_path, "audiojack")
+            load_masks(source, data, "audiojack")
     with pytest.raises(InputError, match="no such folder of masks; --foreground should be none"):
-        load_masks("boarder", tmp_path, "audiojack")
+        load_masks("boarder", data, "audiojack")
     elsewhere = [image.rename(tmp_path / image.name) for image in samples[0].images]
     stray = replace(samples[0], images=tuple(elsewhere))
     with pytest.raises(InputError, match="no folder above it is called audiojack"):
@@ -229,7 +232,7 @@ def test_rembg_is_asked_for_a_mask_of_the_mirrored_image(samples, tmp_path, monk
             return Image.fromarray(np.where(bright, 255, 0).astype(np.uint8))
 
     monkeypatch.setitem(sys.modules, "rembg", Stand())
-    masks = load_masks("rembg", tmp_path, "audiojack")
+    masks = load_masks("rembg", DataSet(tmp_path / "data"), "audiojack")
     flip = samples[0].flips.index(True)
     expected = read_image(samples[0].images[flip], 256, flip=True).mean(-1) > 90
     assert overlap(masks(samples[0], flip), dilate(expected, 2)) > 0.95
@@ -248,39 +251,37 @@ def test_the_background_never_is_a_maximum():
 
 
 @pytest.fixture
-def stores(samples, backbone, tmp_path):
+def split(samples, backbone, tmp_path):
     """Features, and masks in which the left half counts."""
     features = FeatureStore.build(tmp_path / "f.f16", samples, backbone)
     masks = mirror(samples, tmp_path / "masks")
-    return features, ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
+    shown = ForegroundStore.build(tmp_path / "m.bool", samples, masks, 4, 4)
+    return Split(samples, features, shown)
 
 
-def test_the_loss_is_the_mean_over_the_foreground(stores, tmp_path):
+def test_the_loss_is_the_mean_over_the_foreground(split, tmp_path):
     """Before the first step the flow is a permutation: half of the mean square."""
-    features, masks = stores
-    flow = MultiFlow(*features.shape[2:], blocks=1, hidden=4, noise="none")
-    history = train(flow, features, Training(epochs=1), tmp_path / "a", foreground=masks)
-    x, shows = features.read(range(4)), masks.read(range(4))
-    expected = x.square().mean(2)[shows].mean() / 2
+    flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4, noise="none")
+    history = train(flow, split, Training(epochs=1), tmp_path / "a")
+    expected = split.features[:].square().mean(2)[split.foreground[:]].mean() / 2
     assert history["loss"][0] == pytest.approx(expected.item(), rel=1e-5)
     with pytest.raises(InputError, match="trained with another foreground"):
-        train(flow, features, Training(epochs=2), tmp_path / "a")
+        train(flow, replace(split, foreground=None), Training(epochs=2), tmp_path / "a")
 
 
-def test_what_lies_in_the_background_has_no_part_in_training(stores, tmp_path, monkeypatch):
+def test_what_lies_in_the_background_has_no_part_in_training(split, tmp_path, monkeypatch):
     """Without messages and with 1 x 1 kernels a position is alone: the others may hold anything."""
-    features, masks = stores
-    read, weights = FeatureStore.read, []
+    read, weights = FeatureStore.__getitem__, []
     for offset in (0, 100):
 
         def changed(store, indices, offset=offset):
-            return read(store, indices) + offset * ~masks.read(indices)[:, :, None]
+            return read(store, indices) + offset * ~split.foreground[indices][:, :, None]
 
-        monkeypatch.setattr(FeatureStore, "read", changed)
+        monkeypatch.setattr(FeatureStore, "__getitem__", changed)
         torch.manual_seed(0)
         options = {"blocks": 1, "hidden": 4, "kernel_sizes": [1], "noise": "none"}
-        flow = MultiFlow(*features.shape[2:], ViewGraph.empty(5), **options)
-        train(flow, features, Training(epochs=3), tmp_path / str(offset), foreground=masks)
+        flow = MultiFlow(*split.features.shape[2:], ViewGraph.empty(5), **options)
+        train(flow, split, Training(epochs=3), tmp_path / str(offset))
         weights.append(flow.state_dict())
     for name, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][name])
@@ -292,18 +293,27 @@ def test_evaluation_leaves_the_background_out(samples, backbone, tmp_path):
     masks = mirror(category.test, tmp_path / "masks")
     shown = ForegroundStore.build(tmp_path / "t.bool", category.test, masks, 4, 4)
     flow = MultiFlow(*features.shape[2:], blocks=1, hidden=4).eval()
-    _, nll, images, _ = evaluate(flow, features, category.test, foreground=shown)
-    with pytest.raises(ValueError, match="'samples' should be as many as 'store'"):
-        evaluate(flow, features, category.test[1:])
+    split = Split(category.test, features, shown)
+    _, scores = evaluate(flow, split)
     with pytest.raises(ValueError, match="'flow' should be in evaluation mode"):
-        evaluate(flow.train(), features, category.test)
+        evaluate(flow.train(), split)
     flow.eval()
-    everything = range(len(features))
     with torch.no_grad():
-        expected = nll_map(*flow(features.read(everything)))
-    expected = image_scores(expected, shown.read(everything))
-    np.testing.assert_allclose(images, expected, rtol=1e-5, atol=1e-6)
-    assert np.isfinite(nll).all()
+        expected = image_scores(nll_map(*flow(features[:])), shown[:])
+    torch.testing.assert_close(scores.images, expected, rtol=1e-5, atol=1e-6)
+    assert scores.maps.isfinite().all()
+
+
+def test_a_split_holds_as_many_features_and_masks_as_samples(split):
+    for name, samples in (("features", split.samples[1:]), ("features", [])):
+        with pytest.raises(ValueError, match=f"'samples' should be as many as '{name}'"):
+            replace(split, samples=samples)
+    with pytest.raises(ValueError, match=r"as many as 'foreground', at least one, got 4 and 3"):
+        replace(split, foreground=split.foreground[:3])
+    x, present, shown = split[[2, 0]]
+    assert torch.equal(x, split.features[[2, 0]]) and present.all()
+    assert torch.equal(shown, split.foreground[[2, 0]])
+    assert replace(split, foreground=None)[[1]][2] is None
 
 
 # The command line
@@ -349,10 +359,7 @@ def test_a_folder_of_masks_becomes_absolute_and_a_keyword_stays_one(tmp_path, mo
 
 def test_bfloat16_leaves_scales_and_sums_in_float32():
     torch.manual_seed(0)
-    flow = MultiFlow(8, 4, 4, blocks=2, hidden=4).eval()
-    for name, parameter in flow.named_parameters():
-        if name.endswith("gamma"):
-            torch.nn.init.normal_(parameter)
+    flow = awake(MultiFlow(8, 4, 4, blocks=2, hidden=4)).eval()
     x = torch.randn(2, 5, 8, 4, 4)
     with torch.no_grad():
         exact = nll_map(*flow(x))

@@ -7,13 +7,12 @@ import torch
 from trees import edit, tree
 
 from mfkit.__main__ import main
-from mfkit.data import read_category
+from mfkit.data import Category, read_category
 from mfkit.errors import InputError
 from mfkit.experiment import MASK_SIZE, Training, choose_preset, evaluate, export
-from mfkit.experiment.evaluation import _truth
 from mfkit.experiment.run import run
-from mfkit.experiment.train import _batches, train
-from mfkit.features import FeatureStore, present_views
+from mfkit.experiment.train import train
+from mfkit.features import FeatureStore, Split, present_views
 from mfkit.flow import MultiFlow, load_flow
 from mfkit.score import PixelMetrics, auroc, nll_map, pixel_map, sample_scores
 
@@ -46,9 +45,15 @@ def gone(category, split) -> set[tuple[str, int, int]]:
     }
 
 
-def allowed(data):
+def allowed(data) -> Category:
     with pytest.warns(UserWarning, match="4 of 9 samples lack views, 5 images in all"):
         return read_category(data, "audiojack", missing_views="allow")
+
+
+def training_split(data, backbone, folder) -> Split:
+    """Four training samples, of which two lack their last view."""
+    samples = allowed(data).train
+    return Split(samples, FeatureStore.build(folder / "f.f16", samples, backbone))
 
 
 def test_a_missing_view_is_an_error_unless_allowed(data):
@@ -92,40 +97,37 @@ def test_a_camera_that_most_samples_lack_still_is_a_view(data):
 def test_the_store_holds_nothing_for_a_missing_view(data, backbone, tmp_path):
     category = allowed(data)
     store = FeatureStore.build(tmp_path / "f.f16", category.train, backbone, batch=3)
-    x = store.read(range(len(store)))
+    x = store[:]
     assert present_views(x).tolist() == [list(sample.present) for sample in category.train]
     assert x[present_views(x)].isfinite().all() and x[~present_views(x)].isnan().all()
 
 
 def test_training_does_without_them(data, backbone, tmp_path):
     """The weights of what only an absent view needs get no gradient; everything stays finite."""
-    category = allowed(data)
-    store = FeatureStore.build(tmp_path / "f.f16", category.train, backbone)
-    flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4)
-    history = train(flow, store, Training(epochs=2, batch=2), tmp_path)
+    split = training_split(data, backbone, tmp_path)
+    flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
+    history = train(flow, split, Training(epochs=2, batch=2), tmp_path)
     assert history["loss"].map(np.isfinite).all()
-    x = store.read([0, 1])
+    x, present, _ = split[[0, 1]]
     flow.zero_grad()
-    nll_map(*flow(x, present=present_views(x))).sum().backward()
+    nll_map(*flow(x, present=present)).sum().backward()
     encode = flow.inn[1].net1.encode
     assert not encode[4].weight.grad.any() and encode[0].weight.grad.any()
 
 
 def test_the_loss_is_the_mean_over_what_is_there(data, backbone, tmp_path):
     """Before the first step the flow is a permutation: half of the mean square."""
-    category = allowed(data)
-    store = FeatureStore.build(tmp_path / "f.f16", category.train, backbone)
-    flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4, noise="none")
-    history = train(flow, store, Training(epochs=1, batch=8), tmp_path)
-    x = store.read(range(4))
+    split = training_split(data, backbone, tmp_path)
+    flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4, noise="none")
+    history = train(flow, split, Training(epochs=1, batch=8), tmp_path)
+    x = split.features[:]
     assert history["loss"][0] == pytest.approx(x.square().nanmean().item() / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
 def test_micro_batches_change_no_result(data, backbone, tmp_path, monkeypatch, micro_batch):
     """Also where their parts of a batch show different numbers of views."""
-    category = allowed(data)
-    store = FeatureStore.build(tmp_path / "f.f16", category.train, backbone)
+    split = training_split(data, backbone, tmp_path)
     forward, sizes, weights = MultiFlow.forward, [], []
 
     def counting(flow, x, *args):
@@ -135,9 +137,9 @@ def test_micro_batches_change_no_result(data, backbone, tmp_path, monkeypatch, m
     monkeypatch.setattr(MultiFlow, "forward", counting)
     for size in (None, micro_batch):
         torch.manual_seed(0)
-        flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4)
+        flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
         training = Training(epochs=2, batch=4, clip_norm=1.0, micro_batch=size)
-        history = train(flow, store, training, tmp_path / str(size))
+        history = train(flow, split, training, tmp_path / str(size))
         weights.append([history["loss"].values, *flow.state_dict().values()])
     assert sizes[:2] == [4, 4] and set(sizes[2:]) == {micro_batch, 4 % micro_batch or micro_batch}
     for whole, parts in zip(*weights, strict=True):
@@ -181,7 +183,7 @@ def test_a_camera_that_training_never_sees_is_named(tmp_path, capsys):
 def test_views_that_are_dropped_are_absent_in_training(data, backbone, tmp_path, monkeypatch):
     settings = choose_preset("workshop", view_dropout=0.8, epochs=1).training
     assert (settings.view_dropout, settings.epochs) == (0.8, 1)
-    store = FeatureStore.build(tmp_path / "f.f16", allowed(data).train, backbone)
+    split = training_split(data, backbone, tmp_path)
     forward, shown = MultiFlow.forward, []
 
     def watching(flow, x, noise, present):
@@ -189,8 +191,8 @@ def test_views_that_are_dropped_are_absent_in_training(data, backbone, tmp_path,
         return forward(flow, x, noise, present)
 
     monkeypatch.setattr(MultiFlow, "forward", watching)
-    flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4)
-    train(flow, store, settings, tmp_path)
+    flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
+    train(flow, split, settings, tmp_path)
     there, present = shown[0]
     assert present.sum() < there.sum() and not (present & ~there).any()
 
@@ -202,20 +204,27 @@ def test_present_says_its_shape():
             flow(x, present=wrong)
 
 
-def test_view_dropout_hides_views_but_never_all(backbone, tmp_path):
+def test_view_dropout_hides_views_but_never_all(backbone, tmp_path, monkeypatch):
     samples = read_category(tree(tmp_path, train=8).parents[1], "audiojack").train
-    store = FeatureStore.build(tmp_path / "f.f16", samples, backbone)
-    flow = MultiFlow(*store.shape[2:], blocks=1, hidden=4)
+    split = Split(samples, FeatureStore.build(tmp_path / "f.f16", samples, backbone))
+    forward, seen = MultiFlow.forward, []
+
+    def watching(flow, *given):
+        seen.append(given)
+        return forward(flow, *given)
+
+    monkeypatch.setattr(MultiFlow, "forward", watching)
+    first = []
     for rate, low, high in ((0.0, 1, 1), (0.3, 0.6, 0.8), (0.99, 0.19, 0.25)):
-        training = Training(batch=8, view_dropout=rate)
-        shown = torch.cat(
-            [p for e in range(50) for _, _, p, _ in _batches(flow, store, training, 0, e)]
-        )
-        assert shown.any(1).all()
+        seen.clear()
+        flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
+        train(flow, split, Training(epochs=50, view_dropout=rate), tmp_path / str(rate))
+        shown = torch.cat([present for _, _, present in seen])
+        assert shown.shape == (50 * 8, 5) and shown.any(1).all()
         assert low <= shown.float().mean().item() <= high
-    _, noise, *_ = next(_batches(flow, store, Training(batch=8), 0, 1))
-    _, same, *_ = next(_batches(flow, store, Training(batch=8, view_dropout=0.5), 0, 1))
-    assert torch.equal(noise, same)  # the order and the noise stay as they were
+        first.append(seen[0][:2])
+    for x, noise in first[1:]:  # the order and the noise stay as they were
+        assert torch.equal(x, first[0][0]) and torch.equal(noise, first[0][1])
 
 
 def test_absent_views_count_in_no_score():
@@ -258,22 +267,21 @@ def test_views_can_be_left_out_when_scoring(tmp_path):
     samples = read_category(tmp_path / "data", "audiojack").test
     present = torch.ones(len(samples), 5, dtype=torch.bool)
     present[::2, 1] = present[1, [0, 2, 3, 4]] = False
-    metrics, nll, images, scores = evaluate(flow, store, samples, present=present)
-    x = store.read(range(len(store)))
+    metrics, scores = evaluate(flow, Split(samples, store), present=present)
     with torch.no_grad():
-        expected = nll_map(*flow(x, present=present))
-    np.testing.assert_allclose(nll[present.numpy()], expected[present], rtol=1e-5, atol=1e-6)
-    assert np.isnan(nll[~present.numpy()]).all() and np.isnan(images[~present.numpy()]).all()
-    np.testing.assert_allclose(scores, np.nanmax(images, axis=1))
-    truth = np.stack([_truth(sample) for sample in samples])[present.numpy()]
+        expected = nll_map(*flow(store[:], present=present))
+    torch.testing.assert_close(scores.maps[present], expected[present], rtol=1e-5, atol=1e-6)
+    assert scores.maps[~present].isnan().all() and scores.images[~present].isnan().all()
+    np.testing.assert_allclose(scores.samples, np.nanmax(scores.images, axis=1))
+    truth = np.stack([[s.mask(view, MASK_SIZE) for view in range(5)] for s in samples])
     pixels = PixelMetrics()
-    pixels.update(pixel_map(torch.from_numpy(nll), MASK_SIZE).numpy()[present.numpy()], truth)
+    pixels.update(pixel_map(scores.maps, MASK_SIZE)[present], truth[present.numpy()])
     labels = [sample.label for sample in samples]
-    seen = np.array([sample.labels for sample in samples])[present.numpy()]
+    seen = torch.tensor([sample.labels for sample in samples])[present]
     expected = {
-        "s_auroc": auroc(labels, scores),
-        "s_auroc_mean": auroc(labels, np.nanmean(images, axis=1)),
-        "i_auroc": auroc(seen, images[present.numpy()]),
+        "s_auroc": auroc(labels, scores.samples),
+        "s_auroc_mean": auroc(labels, scores.images.nanmean(1)),
+        "i_auroc": auroc(seen, scores.images[present]),
         **pixels.compute(),
     }
     assert metrics == pytest.approx(expected)

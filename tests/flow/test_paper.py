@@ -5,9 +5,10 @@ import pytest
 import torch
 from trees import tree
 
-from mfkit.data import read_category
+from mfkit.data import DataSet, read_category
 from mfkit.experiment import Job, backbone_on, choose_preset, estimate
 from mfkit.experiment.run import run
+from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.features import BACKBONES, FeatureStore, ForegroundStore
 from mfkit.flow import load_flow
 
@@ -45,7 +46,8 @@ def test_what_a_category_takes_is_known_before_it_starts(tmp_path):
     category = read_category(tmp_path / "data", "audiojack")
     category.train[:] = category.train[:1] * 243
     category.test[:] = category.test[:1] * 764
-    job = Job(category, tmp_path, choose_preset("paper"), 0, "cpu", tmp_path, tmp_path)
+    home = CategoryFolder(tmp_path), FeatureFolder(tmp_path)
+    job = Job(category, DataSet(tmp_path / "data"), choose_preset("paper"), 0, "cpu", *home)
     needs = estimate([job])
     assert needs.features == 2 * 5 * 1007 * 304 * 24 * 24  # 1.76 GB
     assert needs.results == 28 * 64_077_180 + 4 * 764 * 5 * 576

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import awake
 from torch.autograd.functional import jacobian
 
 from mfkit.flow import MultiFlow, Standardize, ViewGraph
@@ -46,10 +47,8 @@ def test_log_determinant_equals_autograd_and_the_inverse_recovers_the_features()
     torch.manual_seed(0)
     graph = ViewGraph.complete(2)
     options = {"blocks": 1, "hidden": 3, "kernel_sizes": [3], "standardize": True}
-    flow = MultiFlow(3, 2, 2, graph, **options).double().eval()
-    torch.nn.init.normal_(flow.inn[2].net1.gamma)
-    torch.nn.init.normal_(flow.inn[2].net2.gamma)
-    flow.inn[0].fit([x])
+    flow = awake(MultiFlow(3, 2, 2, graph, **options).double()).eval()
+    flow.fit([x])
     z, log_det = flow(x[:1])
     whole = jacobian(lambda x: flow(x)[0], x[:1]).reshape(24, 24)
     torch.testing.assert_close(log_det.sum(), torch.linalg.slogdet(whole)[1], rtol=0, atol=1e-9)
@@ -62,7 +61,7 @@ def test_the_likelihood_stays_that_of_the_features():
     """An untrained flow with standardized features is a normal density with their moments."""
     x = features(200)
     flow = MultiFlow(3, 2, 2, ViewGraph.empty(2), blocks=1, hidden=3, standardize=True).double()
-    flow.eval().inn[0].fit([x])
+    flow.eval().fit([x])
     std, mean = torch.std_mean(x, dim=(0, 3, 4), correction=0, keepdim=True)
     expected = torch.distributions.Normal(mean, std).log_prob(x).flatten(1).sum(1)
     torch.testing.assert_close(flow.log_prob(x), expected)

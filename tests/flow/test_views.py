@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mfkit.flow import ViewGraph
+from mfkit.flow import GRAPHS, ViewGraph
 
 
 def test_the_wheel_joins_hub_and_ring():
@@ -18,7 +18,7 @@ def test_the_wheel_joins_hub_and_ring():
 
 def test_the_other_published_graphs():
     assert ViewGraph.ring().neighbours == ((), (2, 4), (1, 3), (2, 4), (1, 3))
-    assert ViewGraph.ring(hub=False).neighbours == ((1, 3), (0, 2), (1, 3), (0, 2))
+    assert ViewGraph.ring(4, hub=False).neighbours == ((1, 3), (0, 2), (1, 3), (0, 2))
     assert ViewGraph.hub().neighbours == ((1, 2, 3, 4), (0,), (0,), (0,), (0,))
     assert ViewGraph.chain(3).neighbours == ((1,), (0, 2), (1,))
     assert ViewGraph.cycle(5).neighbours == ((1, 4), (0, 2), (1, 3), (2, 4), (0, 3))
@@ -30,16 +30,7 @@ def test_the_other_published_graphs():
 
 @pytest.mark.parametrize("views", [1, 2, 3, 7])
 def test_any_number_of_views_works(views):
-    graphs = [
-        ViewGraph.wheel(views - 1),
-        ViewGraph.ring(views - 1),
-        ViewGraph.hub(views - 1),
-        ViewGraph.chain(views),
-        ViewGraph.cycle(views),
-        ViewGraph.complete(views),
-        ViewGraph.empty(views),
-    ]
-    for graph in graphs:
+    for graph in [*(make(views) for make in GRAPHS.values()), ViewGraph.ring(views, hub=False)]:
         assert graph.views == views
         assert set(graph.edges) == {(i, j) for j, i in graph.edges}  # friendships are mutual
 
@@ -59,10 +50,11 @@ def test_impossible_graphs_are_refused(arguments, message):
         ViewGraph(*arguments)
 
 
-@pytest.mark.parametrize("make", [ViewGraph.wheel, ViewGraph.ring, ViewGraph.hub])
-def test_a_negative_number_of_sides_is_refused(make):
-    with pytest.raises(ValueError, match="'sides' should not be negative, got -1"):
-        make(-1)
+@pytest.mark.parametrize("views", [0, -1])
+@pytest.mark.parametrize("make", GRAPHS.values(), ids=GRAPHS)
+def test_a_graph_without_views_is_refused(make, views):
+    with pytest.raises(ValueError, match="'neighbours' should name at least one view, got none"):
+        make(views)
 
 
 def test_a_mean_runs_over_those_who_are_still_heard_and_a_sum_loses_them():
@@ -85,13 +77,13 @@ def test_a_relabelled_graph_is_the_same_under_other_names():
 
 def test_a_shuffled_wheel_is_a_wheel_with_another_hub_for_each_network():
     graph = ViewGraph.shuffled()
-    drawn = [graph.drawn(seed) for seed in range(20)]
-    assert graph.drawn(3) == graph.drawn(3)
-    hubs = {next(v for v, heard in enumerate(g.neighbours) if len(heard) == 4) for g in drawn}
+    made = [graph.for_network(seed) for seed in range(20)]
+    assert graph.for_network(3) == graph.for_network(3)
+    hubs = {next(v for v, heard in enumerate(g.neighbours) if len(heard) == 4) for g in made}
     assert hubs == {0, 1, 2, 3, 4}
-    assert all(sorted(map(len, g.neighbours)) == [3, 3, 3, 3, 4] for g in drawn)
-    assert not any(g.shuffle for g in drawn)
-    assert ViewGraph.wheel().drawn(3) == ViewGraph.wheel()
+    assert all(sorted(map(len, g.neighbours)) == [3, 3, 3, 3, 4] for g in made)
+    assert not any(g.shuffle for g in made)
+    assert ViewGraph.wheel().for_network(3) == ViewGraph.wheel()
     assert repr(graph).endswith("weight=mean, shuffle)")
 
 

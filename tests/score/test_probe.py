@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tiny import awake
 
 from mfkit.flow import MultiFlow, ViewGraph
 from mfkit.score import evidence, mean_scores, mute, nll_map, swap_auroc, swap_views, who_helps
@@ -12,11 +13,7 @@ from mfkit.score import evidence, mean_scores, mute, nll_map, swap_auroc, swap_v
 def flow(graph, seed=0) -> MultiFlow:
     """A flow of a graph, its messages far from their starting values."""
     torch.manual_seed(seed)
-    made = MultiFlow(4, 3, 3, graph=graph, blocks=2, hidden=4, kernel_sizes=[1, 1]).eval()
-    for name, parameter in made.named_parameters():
-        if name.endswith("gamma"):
-            torch.nn.init.normal_(parameter)
-    return made
+    return awake(MultiFlow(4, 3, 3, graph=graph, blocks=2, hidden=4, kernel_sizes=[1, 1])).eval()
 
 
 def features(samples=4, views=5, seed=0):

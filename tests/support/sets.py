@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from tiny import awake
 from trees import tree
 
 from mfkit.data import Category, read_category
@@ -18,10 +19,7 @@ def small_flow(graph: ViewGraph, seed: int = 0, blocks: int = 2) -> MultiFlow:
     flow = MultiFlow(
         CHANNELS, HEIGHT, WIDTH, graph, blocks=blocks, hidden=4, kernel_sizes=[1] * blocks
     )
-    for name, parameter in flow.named_parameters():
-        if name.endswith("gamma"):
-            torch.nn.init.normal_(parameter)
-    return flow.eval()
+    return awake(flow).eval()
 
 
 def small_set(root: Path, views: int = 5, **kinds) -> Category:

@@ -5,6 +5,7 @@ from torch import nn
 
 from mfkit.experiment import Preset, Training
 from mfkit.features import Backbone
+from mfkit.flow import MultiFlow
 
 
 def tiny_backbone(name: str = "tiny") -> Backbone:
@@ -22,11 +23,9 @@ def tiny_settings() -> Preset:
     return Preset(backbone="tiny", blocks=2, hidden=4, training=training)
 
 
-def awake(flow: nn.Module, seed: int | None = None) -> nn.Module:
+def awake(flow: MultiFlow, std: float = 1.0, generator: torch.Generator | None = None) -> MultiFlow:
     """The flow with gammas that are not 0, so that its couplings do something."""
-    if seed is not None:
-        torch.manual_seed(seed)
     for name, parameter in flow.named_parameters():
         if name.endswith("gamma"):
-            nn.init.normal_(parameter)
+            nn.init.normal_(parameter, std=std, generator=generator)
     return flow
