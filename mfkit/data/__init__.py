@@ -1,9 +1,9 @@
 """Pictures on disk -> samples: one object, seen by V cameras.
 
-Read in this order: `layout` (where things lie), `index` (the rows of a JSON file), `images`, `codes`
-(what defects are called), `sample`, `category` (rows -> samples); then `real_iad` (what is known
-about Real-IAD), `check` (everything that is wrong with a data set), `own_cameras` (a folder tree ->
-a JSON file) and `fingerprint` (is it still the same data?). Nothing in here needs PyTorch.
+Read in this order: `layout` (where things lie), `index` (the rows of a JSON file), `images`,
+`codes` (what defects are called), `sample`, `category` (rows -> samples); then `real_iad` (what is
+known about Real-IAD), `check` (everything that is wrong with a data set), `own_cameras` (a folder
+tree -> a JSON file) and `fingerprint` (is it still the same data?). Nothing here needs PyTorch.
 """
 
 from mfkit.data.category import categories, read_category
