@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(**options) -> int:
     out = options["out"] = options["out"] or "runs/{preset}-{graph}-{message}".format(**options)
     results = mfkit.run(**options)
-    print(mfkit.table([out]).to_string(float_format="%.1f"))
+    print(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-"))
     for name in results["categories"]:
         print(f"pictures: {out}/{name}/overview.png")
     return 0

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from mfkit.data import Sample
 from mfkit.files import whole_file
@@ -49,7 +50,13 @@ def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
     return figure
 
 
-def overview(samples: Sequence[Sample], scores: Scores, title: str = "", each: int = 4) -> Figure:
+def overview(
+    samples: Sequence[Sample],
+    scores: Scores,
+    title: str = "",
+    each: int = 4,
+    ranked: Tensor | None = None,
+) -> Figure:
     """The least anomalous samples on the left, the most anomalous on the right.
 
     Each sample has two rows: its pictures and its score maps. All maps share one scale, so that
@@ -60,13 +67,14 @@ def overview(samples: Sequence[Sample], scores: Scores, title: str = "", each: i
         scores: of these samples; those of whole samples rank them.
         title: above the figure.
         each: how many samples a side.
+        ranked: (N,), another score by which samples are ranked, and which is shown beside theirs.
 
     Returns:
         the figure.
     """
     each = min(each, (len(samples) + 1) // 2)
     nll, image_scores, sample_scores = (part.numpy() for part in scores)
-    order = np.argsort(sample_scores, kind="stable")
+    order = np.argsort(sample_scores if ranked is None else ranked.numpy(), kind="stable")
     views = nll.shape[1]
     norm = Normalize(*np.nanquantile(nll, [0.5, 0.9995]))  # half of all positions stay dark
     width = 1.35 * views + 0.5
@@ -91,7 +99,8 @@ def overview(samples: Sequence[Sample], scores: Scores, title: str = "", each: i
                 )
                 _bare(ax)
             pictures[0].set_ylabel(sample.title, fontsize=8)
-            maps[0].set_ylabel(f"sample\n{sample_scores[index]:.2f}", fontsize=8)
+            joined = "" if ranked is None else f"\ncombined\n{ranked[index]:.1f}"
+            maps[0].set_ylabel(f"sample\n{sample_scores[index]:.2f}{joined}", fontsize=8)
     bar = figure.colorbar(
         ScalarMappable(norm, HEAT), cax=legend.subplots(), extend="both", extendfrac=0.02
     )

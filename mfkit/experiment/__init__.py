@@ -10,7 +10,15 @@ from mfkit.experiment.adeval import export
 from mfkit.experiment.cost import estimate
 from mfkit.experiment.deploy import Scorer, export_scorer
 from mfkit.experiment.devices import autocast, choose_device
-from mfkit.experiment.evaluation import MASK_SIZE, METRICS, Scored, compare, evaluate, score_split
+from mfkit.experiment.evaluation import (
+    FURTHER,
+    MASK_SIZE,
+    METRICS,
+    Scored,
+    compare,
+    evaluate,
+    score_split,
+)
 from mfkit.experiment.job import Job, backbone_on
 from mfkit.experiment.published import PUBLISHED
 from mfkit.experiment.results import add_result, read_results
@@ -18,6 +26,7 @@ from mfkit.experiment.settings import PRESETS, Preset, Training, choose_preset, 
 from mfkit.experiment.tables import against_published, render, table
 
 __all__ = [
+    "FURTHER",
     "MASK_SIZE",
     "METRICS",
     "PRESETS",

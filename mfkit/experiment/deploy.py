@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mfkit.errors import InputError
-from mfkit.experiment.evaluation import METRICS
+from mfkit.experiment.evaluation import FURTHER, METRICS
 from mfkit.experiment.results import finished, read_results
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.files import whole_file
@@ -153,6 +153,7 @@ def model_card(out: str | Path, category: str) -> str:
     amp = settings["training"].get("amp")
     training = ", ".join(f"{key} {value}" for key, value in settings.pop("training").items())
     versions = dict(results["versions"])
+    titles = {key: title for key, title in (METRICS | FURTHER).items() if key in row}
     return CARD.substitute(
         settings,
         category=category,
@@ -173,9 +174,9 @@ def model_card(out: str | Path, category: str) -> str:
         mfkit=versions["mfkit"],
         versions=", ".join(f"{name} {version}" for name, version in versions.items()),
         samples=row["samples"],
-        titles=" | ".join(METRICS.values()),
-        rules="---|" * (len(METRICS) - 1) + "---",
-        figures=" | ".join(f"{100 * row[key]:.1f}" for key in METRICS),
+        titles=" | ".join(titles.values()),
+        rules="---|" * (len(titles) - 1) + "---",
+        figures=" | ".join(f"{100 * row[key]:.1f}" for key in titles),
     )
 
 

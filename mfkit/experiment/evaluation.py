@@ -17,12 +17,11 @@ from mfkit.score import (
     Scores,
     agreement_map,
     auroc,
-    combined,
     pixel_map,
     sample_scores,
 )
 
-__all__ = ["MASK_SIZE", "METRICS", "Scored", "compare", "evaluate", "score_split"]
+__all__ = ["FURTHER", "MASK_SIZE", "METRICS", "Scored", "compare", "evaluate", "score_split"]
 
 MASK_SIZE = 256  # px: where the released code compares maps with masks
 METRICS = {
@@ -34,6 +33,15 @@ METRICS = {
     "p_aupro": "P-AUPRO",
 }
 """What every run has."""
+FURTHER = {
+    "s_agreement": "S-agreement",
+    "s_combined": "S-combined",
+    "s_auroc_plain": "S-AUROC, plain",
+    "s_combined_plain": "S-combined, plain",
+    "s_auroc_misfit": "S-AUROC, misfits",
+    "s_combined_misfit": "S-combined, misfits",
+}
+"""What runs have whose flow knows agreement, or whose data hold misfits; see `compare`."""
 
 
 class Scored(NamedTuple):
@@ -48,6 +56,11 @@ class Scored(NamedTuple):
     scores: Scores
     agreement: Agreement | None
     present: Tensor
+
+    def both(self) -> Tensor:
+        """(N, 2): sample scores by likelihood and by agreement; (N, 1) without agreement."""
+        each = [part.samples for part in (self.scores, self.agreement) if part is not None]
+        return torch.stack(each, 1)
 
 
 @torch.no_grad()
@@ -97,7 +110,7 @@ def _joined(batches: list[tuple[Tensor, ...]]) -> list[Tensor]:
     return [torch.cat(parts).cpu() for parts in zip(*batches, strict=True)]
 
 
-def compare(split: Split, scored: Scored, unseen: Scored | None = None) -> dict[str, float]:
+def compare(split: Split, scored: Scored, joined: Tensor | None = None) -> dict[str, float]:
     """Compare scores with labels and masks.
 
     A view that is not present counts in no metric; a sample keeps its label, also if none of the
@@ -106,13 +119,12 @@ def compare(split: Split, scored: Scored, unseen: Scored | None = None) -> dict[
     Arguments:
         split: N test samples.
         scored: what `score_split` made of them.
-        unseen: the same of sound samples that were held out of training: the units in which
-            likelihood and agreement are joined.
+        joined: (N,), likelihood and agreement as one score, see `mfkit.score.combined`.
 
     Returns:
         the metrics of `METRICS`, and "nll", the mean score of sound samples in nats per channel.
-        With agreement also "s_agreement" and "i_agreement", AUROCs of agreement alone, and, with
-        `unseen`, "s_combined", that of the joined score. If some samples are misfits, each of the
+        With agreement also "s_agreement" and "i_agreement", AUROCs of agreement alone, and
+        "s_combined", that of the joined score. If some samples are misfits, each of the
         sample figures also for plain defects and misfits apart: "s_auroc_plain", "s_auroc_misfit".
 
     Source: rules of the official tool (ADEval 1.1.0); "s_auroc_mean" is the released code's.
@@ -127,8 +139,8 @@ def compare(split: Split, scored: Scored, unseen: Scored | None = None) -> dict[
     }
     if agreement is not None:
         ranked["s_agreement"] = agreement.samples
-        if unseen is not None:
-            ranked["s_combined"] = combined(*map(_both, (scored, unseen)))
+    if joined is not None:
+        ranked["s_combined"] = joined
     groups = {"": torch.ones_like(label)}
     if misfit.any() and (label & ~misfit).any():
         groups |= {"_plain": ~misfit, "_misfit": ~label | misfit}
@@ -141,11 +153,6 @@ def compare(split: Split, scored: Scored, unseen: Scored | None = None) -> dict[
     if agreement is not None:
         metrics["i_agreement"] = auroc(labels[shown], agreement.images[shown])
     return metrics | {"nll": maps[~label][shown[~label]].mean().item()}
-
-
-def _both(scored: Scored) -> Tensor:
-    """(N, 2): sample scores by likelihood and by agreement."""
-    return torch.stack([scored.scores.samples, scored.agreement.samples], 1)
 
 
 def _pixels(split: Split, maps: Tensor, shown: Tensor) -> dict[str, float]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit import plot
@@ -32,6 +33,7 @@ from mfkit.features import (
 )
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, save_flow
+from mfkit.score import combined
 
 __all__ = ["Job", "backbone_on"]
 
@@ -98,14 +100,18 @@ class Job:
         save_flow(flow, self.out.model)
         with _timed(seconds, "evaluation"):
             test, unseen = (self._score(flow, split) for split in (splits["test"], held))
-            metrics = compare(splits["test"], test, unseen)
-        self._write(splits["test"], test, self.out.scores)
+            joined = None
+            if unseen is not None and test.agreement is not None:
+                joined = combined(test.both(), unseen.both())
+            metrics = compare(splits["test"], test, joined)
+        self._write(splits["test"], test, self.out.scores, joined)
         if unseen is not None:
             self._write(held, unseen, self.out.held_out)
         with whole_file(self.out.maps) as draft:
             np.save(draft, test.scores.maps.numpy())
         title = f"{self.category.name}, S-AUROC {metrics['s_auroc']:.3f}"
-        plot.save(plot.overview(self.category.test, test.scores, title), self.out.overview)
+        figure = plot.overview(self.category.test, test.scores, title, ranked=joined)
+        plot.save(figure, self.out.overview)
         return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
 
     def _score(self, flow: MultiFlow, split: Split | None) -> Scored | None:
@@ -142,8 +148,10 @@ class Job:
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
 
-    def _write(self, split: Split, scored: Scored, path: Path) -> None:
-        """A row for each sample: label, score, agreement if there is one, image scores."""
+    def _write(
+        self, split: Split, scored: Scored, path: Path, joined: Tensor | None = None
+    ) -> None:
+        """A row for each sample: label, score; agreement and both joined, if any; image scores."""
         samples = split.samples
         frame = pd.DataFrame(scored.scores.images.numpy(), columns=samples[0].view_names)
         frame.insert(0, "sample", [sample.name for sample in samples])
@@ -151,6 +159,8 @@ class Job:
         frame.insert(2, "score", scored.scores.samples.numpy())
         if scored.agreement is not None:
             frame.insert(3, "agreement", scored.agreement.samples.numpy())
+        if joined is not None:
+            frame.insert(4, "combined", joined.numpy())
         with whole_file(path) as draft:
             frame.to_csv(draft, index=False)
 

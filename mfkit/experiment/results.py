@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from mfkit.errors import InputError
-from mfkit.experiment.evaluation import METRICS
+from mfkit.experiment.evaluation import FURTHER, METRICS
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.experiment.settings import Preset, Training
 from mfkit.files import whole_file
@@ -79,7 +79,11 @@ def add_result(folder: RunFolder, config: dict, category: str, row: dict) -> dic
         results = open_results(folder, config)
         results["categories"] = dict(sorted({**results["categories"], category: row}.items()))
         rows = results["categories"].values()
-        results["mean"] = {key: sum(row[key] for row in rows) / len(rows) for key in METRICS}
+        results["mean"] = {
+            key: sum(row[key] for row in rows) / len(rows)
+            for key in METRICS | FURTHER
+            if all(key in row for row in rows)
+        }
         with whole_file(folder.results) as draft:
             draft.write_text(json.dumps(results, indent=2))
     return results

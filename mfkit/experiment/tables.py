@@ -7,7 +7,7 @@ import pandas as pd
 
 from mfkit.data import FLIPS
 from mfkit.errors import InputError
-from mfkit.experiment.evaluation import METRICS
+from mfkit.experiment.evaluation import FURTHER, METRICS
 from mfkit.experiment.published import EACH, PUBLISHED
 from mfkit.experiment.results import read_results
 
@@ -19,6 +19,8 @@ MEAN = "mean"  # the row under all categories
 def table(outs: Sequence[str | Path]) -> pd.DataFrame:
     """Metrics in percent of several runs side by side, a row for each category and run.
 
+    A run that lacks what others have, such as agreement, holds NaN there.
+
     Arguments:
         outs: folders of runs; the name of a folder is the name of its run.
     """
@@ -29,7 +31,8 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
         if len(parts) > 1:
             parts[MEAN] = results["mean"]
         for name, part in parts.items():
-            metrics = {title: 100 * part[key] for key, title in METRICS.items()}
+            titles = (METRICS | FURTHER).items()
+            metrics = {title: 100 * part[key] for key, title in titles if key in part}
             rows.append({"category": name, "run": out.resolve().name, **metrics})
     if not rows:
         raise InputError(f"{', '.join(map(str, outs))}: no category is finished yet")

@@ -1,7 +1,8 @@
 """From likelihood to anomaly scores, and what scores are worth.
 
 Read in this order: `scores` (position -> image -> sample), `agreement` (do the views belong
-together?), `metrics` (scores against labels), `probe` (questions to a trained flow).
+together?), `verdict` (p-values of new parts), `metrics` (scores against labels), `probe` (questions
+to a trained flow).
 """
 
 from mfkit.score.agreement import Agreement, agreement_map, combined
@@ -15,6 +16,7 @@ from mfkit.score.scores import (
     quiet_background,
     sample_scores,
 )
+from mfkit.score.verdict import p_values, smallest_rate
 
 __all__ = [
     "FPR_LIMIT",
@@ -28,9 +30,11 @@ __all__ = [
     "mean_scores",
     "mute",
     "nll_map",
+    "p_values",
     "pixel_map",
     "quiet_background",
     "sample_scores",
+    "smallest_rate",
     "swap_auroc",
     "swap_views",
     "who_helps",
