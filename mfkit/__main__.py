@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     part = commands.add_parser("run", help="features, training, evaluation; continues if stopped")
     part.set_defaults(command=_run)
     _data_options(part)
-    part.add_argument("--preset", default="workshop", help="workshop (default), improved or paper")
+    part.add_argument(
+        "--preset", default="workshop", help="workshop (default), improved, together or paper"
+    )
     part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE")
     part.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")

@@ -100,9 +100,7 @@ class Job:
         save_flow(flow, self.out.model)
         with _timed(seconds, "evaluation"):
             test, unseen = (self._score(flow, split) for split in (splits["test"], held))
-            joined = None
-            if unseen is not None and test.agreement is not None:
-                joined = combined(test.both(), unseen.both())
+            joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
         self._write(splits["test"], test, self.out.scores, joined)
         if unseen is not None:
@@ -115,9 +113,9 @@ class Job:
         return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
 
     def _score(self, flow: MultiFlow, split: Split | None) -> Scored | None:
-        """Scores of a split; agreement where the flow has learned what silence is."""
+        """Scores of a split; agreement where there are messages and the flow knows their absence."""
         training = self.settings.training
-        agreement = training.message_dropout > 0
+        agreement = training.message_dropout > 0 and bool(flow.graph.possible_edges)
         return split and score_split(flow, split, amp=training.amp, agreement=agreement)
 
     def _features(self) -> dict[str, FeatureStore]:

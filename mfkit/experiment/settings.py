@@ -138,6 +138,22 @@ PRESETS = {
         ),
         standardize=True,
     ),
+    "together": Preset(
+        backbone="efficientnet_lite0",
+        blocks=4,
+        hidden=32,
+        training=Training(
+            epochs=10,
+            batch=4,
+            learning_rate=3e-3,
+            schedule="one_cycle",
+            clip_norm=1.0,
+            message_dropout=0.5,
+        ),
+        standardize=True,
+        weight="sum",
+        held_out=0.25,
+    ),
     "paper": Preset(
         backbone="efficientnet_b5", blocks=6, hidden=64, training=Training(), foreground="border"
     ),

@@ -85,8 +85,8 @@ def combined(scores: Tensor, unseen: Tensor) -> Tensor:
     standard deviations it lies above their mean. The rule is fixed beforehand and sees no label.
 
     Arguments:
-        scores: (N, 2), of each sample its score by likelihood and by agreement.
-        unseen: (M, 2), the same of at least two sound samples that were held out of training.
+        scores: (N, K), of each sample its score by likelihood and, if there is one, by agreement.
+        unseen: (M, K), the same of at least two sound samples that were held out of training.
 
     Returns:
         (N,) in standard deviations.

@@ -7,7 +7,7 @@ import torch
 from tiny import awake
 
 from mfkit.flow import MultiFlow, ViewGraph
-from mfkit.score import evidence, mean_scores, mute, nll_map, swap_auroc, swap_views, who_helps
+from mfkit.score import agreement_map, mean_scores, mute, nll_map, swap_auroc, swap_views, who_helps
 
 
 def flow(graph, seed=0) -> MultiFlow:
@@ -85,7 +85,7 @@ def test_a_flow_in_training_mode_is_refused():
     asked = (
         lambda: mute(joint, x, [(0, 1)]),
         lambda: who_helps(joint, x),
-        lambda: evidence(joint, x),
+        lambda: agreement_map(joint, x),
         lambda: swap_auroc(joint, x, [1]),
     )
     for ask in asked:
@@ -113,14 +113,14 @@ def test_muting_where_a_view_is_absent():
     before, after = (nll_map(*joint(x, present=present, muted=m)) for m in ((), [(0, 1), (3, 4)]))
     torch.testing.assert_close(mute(joint, x, muted, present), 4 * (after - before).sum((2, 3)))
     alone = nll_map(*joint(x, present=present, muted=joint.graph.edges))
-    torch.testing.assert_close(evidence(joint, x, present), before - alone)
+    torch.testing.assert_close(agreement_map(joint, x, present), before - alone)
 
 
 def test_a_shuffled_graph_is_asked_about_all_pairs_of_views():
     joint, x = flow(ViewGraph.shuffled()), features()
     everything = ViewGraph.complete(5).edges
     alone = nll_map(*joint(x, muted=everything))
-    torch.testing.assert_close(evidence(joint, x), nll_map(*joint(x)) - alone)
+    torch.testing.assert_close(agreement_map(joint, x), nll_map(*joint(x)) - alone)
     worth = who_helps(joint, x)
     for sender, receiver in everything:
         expected = mute(joint, x, [(sender, receiver)])[:, receiver]
@@ -143,18 +143,18 @@ def test_who_helps_lists_every_edge_and_nothing_else():
 
 def test_evidence_is_the_score_with_minus_without_messages():
     joint, x = flow(ViewGraph.wheel()), features()
-    shown = evidence(joint, x)
+    shown = agreement_map(joint, x)
     assert shown.shape == (4, 5, 3, 3)
     torch.testing.assert_close(
         -4 * shown.sum((2, 3)), mute(joint, x, joint.graph.edges), rtol=1e-4, atol=1e-4
     )
-    assert not evidence(flow(ViewGraph.empty(5)), x).any()
+    assert not agreement_map(flow(ViewGraph.empty(5)), x).any()
 
 
 def test_an_absent_view_gives_no_evidence():
     joint, x = flow(ViewGraph.wheel()), features()
     present = torch.tensor([[True, True, False, True, True]] * 4)
     x[:, 2] = torch.nan
-    assert not evidence(joint, x, present)[:, 2].any()
+    assert not agreement_map(joint, x, present)[:, 2].any()
     worth = who_helps(joint, x, present)
     assert worth.isfinite().all() and not worth[:, :, 2].any() and not worth[:, 2].any()
