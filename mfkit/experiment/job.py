@@ -113,7 +113,7 @@ class Job:
         return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
 
     def _score(self, flow: MultiFlow, split: Split | None) -> Scored | None:
-        """Scores of a split; agreement where there are messages and the flow knows their absence."""
+        """Scores of a split; agreement where there are messages that the flow can do without."""
         training = self.settings.training
         agreement = training.message_dropout > 0 and bool(flow.graph.possible_edges)
         return split and score_split(flow, split, amp=training.amp, agreement=agreement)
