@@ -1,7 +1,6 @@
 """The command line: python -m mfkit run | check | table | export | deploy."""
 
 import argparse
-import math
 import sys
 
 import mfkit
@@ -77,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         "--preset", default="workshop", help="workshop (default), improved, together or paper"
     )
     part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE")
-    part.add_argument("--epochs", type=_positive, metavar="N", help="default: the preset's")
+    part.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    part.add_argument("--seed", type=_seed, default=0, help="of everything random, default: 0")
+    part.add_argument("--seed", type=int, default=0, help="of everything random, default: 0")
     part.add_argument(
         "--graph",
         default="wheel",
@@ -115,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--amp", help="bfloat16: faster on GPUs and with AMX; default: float32")
     part.add_argument(
         "--micro-batch",
-        type=_positive,
+        type=int,
         metavar="N",
         help="train with the memory of N samples at a time; the result is the same",
     )
@@ -126,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     part.add_argument(
         "--view-dropout",
-        type=_probability,
+        type=float,
         default=0.0,
         metavar="P",
         help="hide each view with this probability in training",
@@ -167,28 +166,6 @@ def _data_options(part: argparse.ArgumentParser) -> None:
         choices=("error", "allow"),
         help="allow: samples that lack views take part with those that they have",
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"should be a number from 1 on, got {text}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"should be a number from 0 to 2^31 - 1, got {text}")
-    return int(text)
-
-
-def _probability(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"should be a number in 0 <= P < 1, got {text}")
-    return value
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def run(
         graph, weight, message, blocks, hidden, foreground, held_out: see
             `mfkit.experiment.Preset`; None keeps the preset's own.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
-        seed: of everything random.
+        seed: of everything random, from 0 to 2^31 - 1.
         features: folder of the feature stores, to share them between runs, in a folder for each
             backbone and category; None is out/features.
         missing_views: see `mfkit.read_category`.
@@ -88,6 +88,8 @@ def run(
         amp=amp,
         micro_batch=micro_batch,
     )
+    if not 0 <= seed < 2**31:
+        raise InputError(f"'seed' should be from 0 to 2^31 - 1, got {seed}")
     root = os.path.abspath(data)  # for workers elsewhere; a link stays one
     place = device if cluster else str(choose_device(device))
     found, folder = DataSet(root, missing_views=missing_views), RunFolder(out)

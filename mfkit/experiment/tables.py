@@ -99,7 +99,12 @@ def render(frame: pd.DataFrame, form: str = "text") -> str:
     Arguments:
         frame: of `against_published` or `mfkit.experiment.tables.table`.
         form: a name of `FORMATS`.
+
+    Raises:
+        InputError: an unknown format.
     """
+    if form not in FORMATS:
+        raise InputError(f"'form' should be one of {', '.join(FORMATS)}, got {form!r}")
     return FORMATS[form](frame)
 
 

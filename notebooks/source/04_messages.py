@@ -113,9 +113,9 @@ for name, vote in votes.items():
 # ## What one view cannot know
 #
 # Wires are letters; features are numbers. Think of a part that is made in many colours. Camera A
-# measures the colour as one number $a$, camera B as $b$. Over many sound parts each number is spread
-# like a standard normal. But both cameras look at the *same* part, so the two numbers agree: their
-# correlation is $\rho = 0.9$.
+# measures the colour as one number $a$, camera B as $b$. Over many sound parts each number is
+# spread like a standard normal. But both cameras look at the *same* part, so the two numbers agree:
+# their correlation is $\rho = 0.9$.
 #
 # Without agreement, the density of a pair is $p(a)\,p(b)$. With it, it is $p(a)\,p(b\,|\,a)$, where
 # $p(b\,|\,a)$ is a normal density with mean $\rho a$ and variance $1 - \rho^2$. Let us score two
