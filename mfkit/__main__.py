@@ -72,6 +72,35 @@ def _parser() -> argparse.ArgumentParser:
     part = commands.add_parser("run", help="features, training, evaluation; continues if stopped")
     part.set_defaults(command=_run)
     _data_options(part)
+    _run_options(part)
+
+    part = commands.add_parser("check", help="counts, missing views, unreadable files")
+    part.set_defaults(command=_check)
+    _data_options(part)
+
+    part = commands.add_parser("table", help="results of several runs side by side")
+    part.set_defaults(command=_table)
+    part.add_argument("runs", nargs="+", metavar="DIR", help="the --out of a run")
+    part.add_argument(
+        "--published", action="store_true", help="beside the published results on Real-IAD"
+    )
+    part.add_argument(
+        "--format", dest="form", default="text", help="text (default), markdown or latex"
+    )
+
+    part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
+    part.set_defaults(command=_export)
+    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--category", required=True, metavar="NAME")
+
+    part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
+    part.set_defaults(command=_deploy)
+    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--category", required=True, metavar="NAME")
+    return parser
+
+
+def _run_options(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--preset", default="workshop", help="workshop (default), improved, together or paper"
     )
@@ -130,31 +159,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="P",
         help="hide each view with this probability in training",
     )
-
-    part = commands.add_parser("check", help="counts, missing views, unreadable files")
-    part.set_defaults(command=_check)
-    _data_options(part)
-
-    part = commands.add_parser("table", help="results of several runs side by side")
-    part.set_defaults(command=_table)
-    part.add_argument("runs", nargs="+", metavar="DIR", help="the --out of a run")
-    part.add_argument(
-        "--published", action="store_true", help="beside the published results on Real-IAD"
-    )
-    part.add_argument(
-        "--format", dest="form", default="text", help="text (default), markdown or latex"
-    )
-
-    part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
-    part.set_defaults(command=_export)
-    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
-    part.add_argument("--category", required=True, metavar="NAME")
-
-    part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
-    part.set_defaults(command=_deploy)
-    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
-    part.add_argument("--category", required=True, metavar="NAME")
-    return parser
 
 
 def _data_options(part: argparse.ArgumentParser) -> None:

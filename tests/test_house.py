@@ -2,113 +2,20 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import rooms
+import rules
 import yaml
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = sorted((ROOT / "mfkit").rglob("*.py"))
-
-
-def _name(path: Path) -> str:
-    """Of a module inside mfkit: "views", "explore.scene"; a package has its folder's name."""
-    parts = path.relative_to(ROOT / "mfkit").with_suffix("").parts
-    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
-
-
-# What a module may import from mfkit. Everything may use files.
-ALLOWED = {
-    "__init__": "*",
-    "__main__": "*",
-    "border": set(),
-    "check": {"data", "layout", "rows"},
-    "cluster": {"job", "needs"},
-    "coupling": {"messages", "views"},
-    "course": {"data", "plot", "views"},
-    "data": {"images", "layout", "rows"},
-    "deploy": {"evaluation", "flow", "results", "saved", "score"},
-    "devices": set(),
-    "evaluation": {"data", "devices", "features", "flow", "foreground", "metrics", "score"},
-    "explore": {"explore.explorer", "explore.latents"},
-    "explore.answers": {"flow", "score"},
-    "explore.controls": set(),
-    "explore.explorer": {"explore.controls", "explore.latents", "explore.scene", "plot"},
-    "explore.latents": {
-        "data",
-        "explore.answers",
-        "explore.patches",
-        "features",
-        "flow",
-        "foreground",
-        "saved",
-        "score",
-        "views",
-    },
-    "explore.panels": {"explore.answers", "explore.sheets", "plot", "views"},
-    "explore.patches": {"data", "features"},
-    "explore.scene": {
-        "explore.answers",
-        "explore.latents",
-        "explore.panels",
-        "explore.patches",
-        "explore.sheets",
-        "metrics",
-        "plot",
-    },
-    "explore.sheets": {"explore.answers", "plot", "score"},
-    "features": {"data", "store"},
-    "files": set(),
-    "flow": {"coupling", "standardize", "views"},
-    "foreground": {"border", "data", "masks", "store"},
-    "images": {"layout"},
-    "job": {
-        "data",
-        "devices",
-        "evaluation",
-        "features",
-        "flow",
-        "foreground",
-        "masks",
-        "plot",
-        "presets",
-        "saved",
-        "store",
-        "train",
-    },
-    "layout": set(),
-    "masks": {"border", "data", "layout", "rows", "store"},
-    "messages": {"views"},
-    "metrics": set(),
-    "needs": {"features", "job", "presets"},
-    "own": {"layout", "rows"},
-    "plot": {"data", "score", "views"},
-    "presets": {"devices", "flow", "messages", "train", "views"},
-    "probe": {"flow", "metrics", "score"},
-    "published": {"data", "results"},
-    "results": {"data", "evaluation", "score", "store"},
-    "rows": {"layout"},
-    "run": {
-        "cluster",
-        "data",
-        "devices",
-        "job",
-        "layout",
-        "needs",
-        "presets",
-        "results",
-        "store",
-        "train",
-    },
-    "score": set(),
-    "standardize": {"coupling"},
-    "store": {"data", "layout"},
-    "saved": {"flow"},
-    "train": {"devices", "features", "flow", "foreground", "saved", "score"},
-    "views": {"plot"},
-}
 
 
 def test_conda_gets_its_versions_from_pyproject():
@@ -134,7 +41,7 @@ def test_no_other_file_names_a_version():
         assert pinned.findall((ROOT / name).read_text()) == [], name
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_public_names_are_explained(path):
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree)
@@ -143,25 +50,50 @@ def test_public_names_are_explained(path):
             assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_imports_point_one_way(path):
-    imported = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        assert not node.level, f"{path.name}: write imports in full, from mfkit.{node.module}"
-        package, _, module = (node.module or "").partition(".")
-        if package == "mfkit":  # of a folder, its modules are imported by their names
-            names = {f"{module}.{alias.name}".lstrip(".") for alias in node.names}
-            inside = ROOT / "mfkit" / module in path.parents
-            imported |= names if inside else {module}
-    allowed = ALLOWED[_name(path)]
-    assert allowed == "*" or imported - {"files"} <= allowed
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+def test_the_rules_of_the_rooms_hold(rule):
+    assert rule(ROOT / "mfkit") == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_files_are_short_enough_to_read(path):
-    assert len(path.read_text().splitlines()) <= 400
+@pytest.mark.parametrize(
+    ("rule", "file", "line"),
+    [
+        (rules.upwards, "data/sample.py", "from mfkit.features import Split"),
+        (rules.upwards, "flow/views.py", "from mfkit import plot"),
+        (rules.circles, "flow/views.py", "from mfkit.flow.messages import CrossViewNet"),
+        (rules.hidden, "plot.py", "def f():\n    from mfkit.flow import ViewGraph"),
+        (rules.behind_faces, "score/probe.py", "from mfkit.flow.multiflow import MultiFlow"),
+        (rules.incomplete_faces, "score/__init__.py", "from mfkit.score.scores import unknown"),
+        (rules.incomplete_faces, "score/newcomer.py", "x = 1"),
+        (rules.long, "score/probe.py", "x = 1\n" * 300),
+        (rules.long, "score/probe.py", "def f():\n" + "    x = 1\n" * 80),
+    ],
+)
+def test_a_planted_break_is_noticed(rule, file, line, tmp_path):
+    package = shutil.copytree(ROOT / "mfkit", tmp_path / "mfkit")
+    path = package / file
+    path.write_text((path.read_text() if path.exists() else "") + "\n" + line + "\n")
+    assert rule(package)
+
+
+def test_the_picture_of_the_rooms_is_true():
+    """Drawn from the imports: `python tests/support/rooms.py` draws it again."""
+    assert rooms.PICTURE.read_text() == rooms.draw(ROOT / "mfkit")
+
+
+@pytest.mark.parametrize(
+    "command", ["import mfkit", "main(['--help'])", "main(['check', '--data', {data!r}])"]
+)
+def test_who_lists_files_need_not_wait_for_torch(command):
+    """Neither the names of mfkit, nor its command line, nor `check` load PyTorch."""
+    code = (
+        "import contextlib, io, sys\nfrom mfkit.__main__ import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    "
+        + command.format(data=str(ROOT / "data" / "mini-iad"))
+        + "\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def test_the_readme_names_only_commands_and_files_that_exist():
