@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm as normal
-from sklearn.metrics import roc_curve
 
 from mfkit.explore.answers import BINS, LEVELS, Answer
 from mfkit.explore.sheets import DPI, SMALL, WIDTH
@@ -130,7 +129,10 @@ def _roc(figure: Figure, box: tuple, scores, labels: np.ndarray, threshold: floa
         pane.text(0.5, 0.5, "no ROC curve:\nall have one label", ha="center", **SMALL)
         return
     for colour, line, (name, values) in zip(KINDS, ("-", "--"), scores, strict=False):
-        false, true, _ = roc_curve(labels, values)
+        thresholds = np.unique(values)[::-1]
+        false, true = (
+            [0, *(values[chosen][:, None] >= thresholds).mean(0)] for chosen in (~labels, labels)
+        )
         pane.plot(false, true, line, color=PALETTE[colour], label=name)
         point = [(values[chosen] > threshold).mean() for chosen in (~labels, labels)]
         pane.plot(*point, "o", color=PALETTE[colour], ms=8)
