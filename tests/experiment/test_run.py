@@ -22,9 +22,11 @@ from mfkit.__main__ import main
 from mfkit.data import Sample, read_category
 from mfkit.errors import InputError
 from mfkit.experiment import METRICS, PRESETS, Job, choose_device, evaluate, read_results, table
+from mfkit.experiment.deploy import deploy
 from mfkit.experiment.run import run
 from mfkit.features import BACKBONES, FeatureStore, Split
 from mfkit.flow import GRAPHS, MESSAGES, load_flow
+from mfkit.score import combined
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")
 
@@ -38,7 +40,7 @@ def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
     assert list(results) == ["categories", "mean", "config", "versions"]
     assert list(results["categories"]) == ["audiojack", "gears"]
     row = results["categories"]["gears"]
-    assert list(row) == [*METRICS, "samples", "data", "seconds"]
+    assert list(row) == [*METRICS, "nll", "samples", "data", "seconds"]
     assert row["samples"] == 5
     assert results["mean"]["s_auroc"] == pytest.approx(
         np.mean([part["s_auroc"] for part in results["categories"].values()])
@@ -80,7 +82,7 @@ def test_the_saved_model_gives_the_saved_results(tmp_path):
     samples = read_category(tmp_path / "data", "audiojack").test
     metrics, scores = evaluate(flow, Split(samples, store), batch=3)
     assert metrics == pytest.approx(
-        {key: results["categories"]["audiojack"][key] for key in METRICS}, abs=1e-5
+        {key: results["categories"]["audiojack"][key] for key in (*METRICS, "nll")}, abs=1e-5
     )
     saved = np.load(tmp_path / "out" / "audiojack" / "maps.npy")
     np.testing.assert_allclose(scores.maps, saved, rtol=1e-4, atol=1e-4)
@@ -559,3 +561,44 @@ def test_without_network(tmp_path, monkeypatch, capsys):
     assert main([*command, "--out", str(tmp_path / "b"), "--preset", "paper"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: the weights efficientnet_b5") and "--preset workshop" in error
+
+
+def test_a_run_with_message_dropout_scores_agreement(tmp_path):
+    """One flow: likelihood, agreement, and both joined in units of the samples held out."""
+    tree(tmp_path / "data", train=8)
+    out = tmp_path / "out"
+    results = run(tmp_path / "data", out, message_dropout=0.5, held_out=0.25, weight="sum")
+    row = results["categories"]["audiojack"]
+    extra = {"s_agreement", "s_combined", "i_agreement"}
+    assert extra <= set(row) and all(0 <= row[key] <= 1 for key in extra)
+    assert {"s_agreement", "s_combined"} <= set(results["mean"])
+    scores = pd.read_csv(out / "audiojack" / "scores.csv")
+    assert scores.columns[:5].tolist() == ["sample", "label", "score", "agreement", "combined"]
+    held = pd.read_csv(out / "audiojack" / "held_out.csv")
+    train = read_category(tmp_path / "data", "audiojack").train
+    assert held["sample"].tolist() == [train[3].name, train[7].name]
+    expected = combined(
+        *(torch.tensor(frame[["score", "agreement"]].to_numpy()) for frame in (scores, held))
+    )
+    np.testing.assert_allclose(scores["combined"], expected, rtol=1e-4)
+    assert "S-combined" in table([out]).columns
+    assert "S-combined" in deploy(out, "audiojack")[1].read_text()
+    with pytest.raises(InputError, match="another held_out"):
+        run(tmp_path / "data", out, message_dropout=0.5, weight="sum")
+
+
+def test_a_separated_flow_has_nothing_to_agree_about(tmp_path):
+    tree(tmp_path / "data", train=8)
+    settings = {"graph": "empty", "message_dropout": 0.5, "held_out": 0.25}
+    row = run(tmp_path / "data", tmp_path / "out", **settings)["categories"]["audiojack"]
+    assert "s_agreement" not in row
+    assert row["s_combined"] == row["s_auroc"]
+
+
+def test_misfits_are_told_from_plain_defects(tmp_path):
+    tree(tmp_path / "data", train=8, codes={"BX": 2, "JC": 2})
+    settings = {"message_dropout": 0.5, "held_out": 0.25}
+    row = run(tmp_path / "data", tmp_path / "out", **settings)["categories"]["audiojack"]
+    for name in ("s_auroc", "s_auroc_mean", "s_agreement", "s_combined"):
+        parts = [row[f"{name}_{group}"] for group in ("plain", "misfit")]
+        assert row[name] == pytest.approx(np.mean(parts))  # two of each kind
