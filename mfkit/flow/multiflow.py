@@ -147,7 +147,7 @@ class MultiFlow(nn.Module):
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
         self._check(x)
-        noise, heard = self._noise(x, noise), self.graph.heard(len(x), present, muted)
+        noise, heard = self._noise(x, noise), self.graph.heard(x.shape[0], present, muted)
         x = _shown(x + noise.unsqueeze(1), present)
         for z, log_det in self._steps(x, noise, heard):  # noqa: B007
             pass
@@ -172,7 +172,7 @@ class MultiFlow(nn.Module):
         """
         self._check(z)
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
-        heard = self.graph.heard(len(z), present, muted)
+        heard = self.graph.heard(z.shape[0], present, muted)
         for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
             pass
         return _shown(x - noise.unsqueeze(1), present)
@@ -226,7 +226,7 @@ class MultiFlow(nn.Module):
             K tensors (B, V, C, H, W).
         """
         self._check(x)
-        heard = self.graph.heard(len(x), present, muted)
+        heard = self.graph.heard(x.shape[0], present, muted)
         steps = self._steps(_shown(x, present), self._zeros(x), heard)
         couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
         return [_shown(z, present) for (z, _), after in zip(steps, couplings, strict=True) if after]
