@@ -3,6 +3,8 @@
     python data/render/render.py --out DIR [--category NAME ...]    render what is missing
     python data/render/render.py --out DIR --verify 5               render 5 again and compare
     python data/render/render.py --out DIR --object-masks MASKS     where each image shows the part
+    python data/render/render.py --out runs/fresh --seed-offset 1   other samples of the same kinds
+    python data/render/render.py --out runs/more --more 128         more sound training samples
 
 Every sample follows from its category, code and number alone, so samples can be rendered in any
 order, and deleting a folder and running again brings it back.
@@ -46,23 +48,22 @@ def describe(sample):
         "cameras": "".join(map(str, sample.masks)),
         "marks": json.dumps(sample.marks),
     }
-    if sample.grade:
+    if sample.masks:
         best = max(sample.masks, key=lambda camera: sample.masks[camera].sum())
         area = int(sample.masks[best].sum())
-        row |= {
-            "severity": f"{sample.grade.severity:.3f}",
-            "size_mm": f"{sample.grade.size:.2f}",
-            "contrast": f"{sample.grade.contrast:.2f}",
-            "size_px": area,
-            "size_percent": f"{100 * area / object_mask(sample.studio, best).sum():.2f}",
-        }
+        row["size_px"] = area
+        row["size_percent"] = f"{100 * area / object_mask(sample.studio, best).sum():.2f}"
+    if sample.grade:  # a misfit has none
+        row["severity"] = f"{sample.grade.severity:.3f}"
+        row["size_mm"] = f"{sample.grade.size:.2f}"
+        row["contrast"] = f"{sample.grade.contrast:.2f}"
     return row
 
 
-def render(root, category):
+def render(root, category, offset=0, more=0):
     """Render what is missing of a category, and write its index."""
     home = Path(root) / layout.FOLDER / category
-    samples, rows, start = plan(category), layout.read_table(root), time.time()
+    samples, rows, start = plan(category, offset, more), layout.read_table(root), time.time()
     for count, sample in enumerate(samples, 1):
         files = {camera: home / layout.image_name(sample, camera) for camera in CAMERAS}
         key = (category, layout.folder(sample))
@@ -132,6 +133,8 @@ def main():
     parser.add_argument("--out", required=True, help="folder of the data set (data/mini-iad)")
     parser.add_argument("--category", nargs="+", default=CATEGORIES, choices=CATEGORIES)
     parser.add_argument("--verify", type=int, metavar="N", help="re-render N images and compare")
+    parser.add_argument("--seed-offset", type=int, default=0, metavar="N", help="other samples")
+    parser.add_argument("--more", type=int, default=0, metavar="N", help="more training samples")
     parser.add_argument("--object-masks", metavar="DIR", help="write the part's own masks there")
     options = parser.parse_args()
     if options.verify:
@@ -140,7 +143,7 @@ def main():
         if options.object_masks:
             object_masks(category, options.object_masks)
         else:
-            render(options.out, category)
+            render(options.out, category, options.seed_offset, options.more)
 
 
 if __name__ == "__main__":

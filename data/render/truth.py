@@ -53,6 +53,13 @@ def differs(studio, twin, texels, number):
     return without_specks(votes >= VOTES)
 
 
+def shows(studio, names, number):
+    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees one of the named pieces."""
+    wanted = [k for k, piece in enumerate(studio.pieces) if piece.name in names]
+    votes = sum(np.isin(studio.measure(number, seed)["piece"], wanted) for seed in range(RAYS))
+    return without_specks(votes >= VOTES)
+
+
 def without_specks(mask):
     """The mask without its smallest islands: edges that the two meshes cut a little differently."""
     islands, _ = ndimage.label(mask, np.ones((3, 3)))
