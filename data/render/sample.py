@@ -7,10 +7,10 @@ from zlib import crc32
 import numpy as np
 from defects import OPERATIONS, Grade
 from scene import CAMERAS, Studio
-from truth import FEWEST, changed_skins, differs, shows
+from truth import FEWEST, changed_skins, differs, does_not_fit
 
 CATEGORIES = ("screw_block", "control_knob", "cast_flange", "wire_plug")
-TRAIN, TEST, DEFECTIVE = 64, 32, 48  # samples in a category that says nothing else
+TEST = 32  # sound samples; a category says how many it has for training (TRAIN), and with defects
 ATTEMPTS, PATIENCE = 100, 11  # to place a defect; to place it where few cameras look
 
 
@@ -22,50 +22,48 @@ class Sample:
     split: str
     code: str
     number: int
+    offset: int = 0  # other numbers make other samples of the same plan; 0 those that are shipped
     marks: dict = field(default_factory=dict)
     masks: dict = field(default_factory=dict)  # camera -> (SIZE, SIZE) bool
     grade: Grade | None = None
     studio: Studio | None = None
-    twin: Studio | None = None  # of a defective sample: the same part without the defect
-
-    offset: int = 0  # of all seeds: 0 makes the shipped pictures
+    twin: Studio | None = None  # of a plain defect: the same part without it
 
     @property
     def seed(self):
         """The seed of the sound part; the defect's seed is derived from it."""
-        text = f"{self.category}/{self.code}/{self.number}" + f"/{self.offset}" * (self.offset > 0)
-        return crc32(text.encode())
+        fresh = f"/{self.offset}" if self.offset else ""
+        return crc32(f"{self.category}/{self.code}/{self.number}{fresh}".encode())
 
 
-def plan(name, offset=0, more=0):
+def plan(name, offset=0, train=None):
     """All samples of a category, in the order in which they are rendered.
 
-    ``offset`` draws other samples of the same kinds; ``more`` sound ones are added to the training
-    split, with numbers that follow those of the others.
+    ``train`` asks for another number of training samples: the first of those that are shipped, or
+    all of them and more, whose numbers follow those of the sound test samples.
     """
     category = importlib.import_module(name)
-    train = getattr(category, "TRAIN", TRAIN)
-    shares = category.CODES if isinstance(category.CODES, dict) else None
-    shares = shares or {code: DEFECTIVE // len(category.CODES) for code in category.CODES}
-    last = train + TEST
-    kinds = [("train", "OK", number) for number in range(1, train + 1)]
-    kinds += [("train", "OK", number) for number in range(last + 1, last + more + 1)]
-    kinds += [("test", "OK", number) for number in range(train + 1, last + 1)]
-    kinds += [("test", code, number + 1) for code in shares for number in range(shares[code])]
-    return [Sample(name, split, code, number, offset=offset) for split, code, number in kinds]
+    shipped, last = category.TRAIN, category.TRAIN + TEST
+    numbers = [n if n <= shipped else n + TEST for n in range(1, (train or shipped) + 1)]
+    samples = [Sample(name, "train", "OK", n, offset) for n in numbers]
+    samples += [Sample(name, "test", "OK", n, offset) for n in range(shipped + 1, last + 1)]
+    return samples + [
+        Sample(name, "test", code, n, offset)
+        for code, count in category.CODES.items()
+        for n in range(1, count + 1)
+    ]
 
 
 def build(sample):
-    """Fill in studio and marks and, for a defective sample, masks and, if plain, twin and grade."""
-    category = importlib.import_module(sample.category)
-    rng = np.random.default_rng(sample.seed)
+    """Fill in studio, marks and masks; of a plain defect also the twin and the grade."""
+    category, rng = importlib.import_module(sample.category), np.random.default_rng(sample.seed)
     if sample.code in getattr(category, "MISFITS", ()):
-        pieces, rig, sample.marks, wrong = category.build(rng, sample.code)
+        pieces, rig, sample.marks = category.build(rng, sample.code)
         sample.studio = Studio(pieces, rig)
-        masks = {k: shows(sample.studio, wrong, k) for k in CAMERAS}
+        masks = {k: does_not_fit(sample.studio, k) for k in CAMERAS}
         sample.masks = {k: mask for k, mask in masks.items() if mask.sum() >= FEWEST}
         return sample
-    pieces, rig, sample.marks, *_ = category.build(rng)
+    pieces, rig, sample.marks = category.build(rng)
     sample.studio = Studio(pieces, rig)
     if sample.code == "OK":
         return sample

@@ -1,4 +1,4 @@
-"""Ground truth: where the buffers of a defective part differ from those of its sound twin."""
+"""Ground truth: where the buffers show a misfit, or differ from those of the sound twin."""
 
 import numpy as np
 from denoise import look_up
@@ -53,10 +53,10 @@ def differs(studio, twin, texels, number):
     return without_specks(votes >= VOTES)
 
 
-def shows(studio, names, number):
-    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees one of the named pieces."""
-    wanted = [k for k, piece in enumerate(studio.pieces) if piece.name in names]
-    votes = sum(np.isin(studio.measure(number, seed)["piece"], wanted) for seed in range(RAYS))
+def does_not_fit(studio, number):
+    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees a piece that does not fit."""
+    wrong = [k for k, piece in enumerate(studio.pieces) if not piece.fits]
+    votes = sum(np.isin(studio.measure(number, seed)["piece"], wrong) for seed in range(RAYS))
     return without_specks(votes >= VOTES)
 
 

@@ -11,17 +11,19 @@ place tells another value, drawn evenly from the others: so what one camera sees
 what it sees of some sound plug, and equally often.
 """
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 from scene import Piece, draw_rig
 from skin import lettering, noise, plain
-from solid import disc, rectangle, slab
+from solid import disc, lathe, rectangle, slab
 from wear import brush, dust, hairlines, mottle
 
 VIEW, HEIGHT = 26.5, 8.0
-TRAIN = 128
+TRAIN = 128  # samples
 EDGE, TALL, MIDDLE = 21.0, 21.0, 9.8  # mm: half the body's width, its height, height of the holes
+GROUND = (0.006, 0.006, 0.007)  # so dark that no colour shines on it
 WIRES = {
     "r": (0.50, 0.015, 0.012),
     "y": (0.74, 0.46, 0.01),
@@ -36,11 +38,11 @@ LOTS = {
     "ivory": (0.68, 0.60, 0.42),
 }
 COUNTS = (1, 2, 3)
-ALONG = (-13.8, -4.6, 4.6, 13.8)  # mm to the right of a side's middle: the four wires
+ALONG = (-13.2, -4.4, 4.4, 13.2)  # mm to the right of a side's middle: the four wires
 SEAL, WINDOW = -9.2, 8.4  # mm to the right of a side's middle: the seal, the window beside it
 WELL = (-8.4, -8.0)  # mm: in the picture the seal at its bottom lies where the other two do
 MISFITS = {"JC": "crossed wires", "HP": "mixed lots", "XH": "wrong variant"}
-CODES = {"HS": 8, "PS": 8, "QS": 8, "ZW": 8, "JC": 16, "HP": 16, "XH": 16}  # and how many
+CODES = {"HS": 8, "PS": 8, "QS": 8, "ZW": 8, "JC": 16, "HP": 16, "XH": 16}  # test samples
 COARSE = 1.3  # factor on the size of defects
 HIDE = False  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight
@@ -96,28 +98,23 @@ def housing():
     """The body with its holes, and a seam all around between its two halves."""
     body = slab(rectangle(2 * EDGE, 2 * EDGE, 2.2), 0, TALL, 1.0)
     ring = rectangle(60, 60, 1) - rectangle(2 * EDGE - 0.9, 2 * EDGE - 0.9, 1.8)
-    body -= slab_ring(ring, 17.0, 17.7)
+    body -= ring.extrude(0.7).translate((0, 0, 17))
     for side in ("-y", "+x"):
         body -= put(slab(rectangle(38.0, 11.4, 1.5), EDGE - 0.9, 30), side, 0)
         for a in ALONG:
-            body -= put(slab(disc(4.2), EDGE - 6, 30), side, a)
+            body -= put(slab(disc(4.05), EDGE - 6, 30), side, a)
     for side in ("+y", "-x"):
         body -= put(slab(disc(5.8), EDGE - 6, 30), side, SEAL)
-        body -= put(slab(rectangle(17.2, 12.2, 1.0), EDGE - 3.4, 30), side, WINDOW)
-    body -= slab(disc(5.4), 5.0, 30).translate((*WELL, 0))  # no side camera sees its bottom
+        body -= put(slab(rectangle(17.2, 12.2, 1.0), EDGE - 3.2, 30), side, WINDOW)
+    body -= slab(disc(6.6), 5.0, 30).translate((*WELL, 0))
     body -= slab(disc(4.6), TALL - 2.2, 30).translate((9.5, -9.5, 0))
     for x in (-15.6, 15.6):
         body -= slab(rectangle(0.8, 26, 0.3), TALL - 0.8, 30).translate((x, 0, 0))
     return body
 
 
-def slab_ring(section, bottom, top):
-    """Extrude any section from z=bottom to z=top (mm)."""
-    return section.extrude(top - bottom).translate((0, 0, bottom))
-
-
 def build(rng, code="OK"):
-    """One plug, a misfit if the code is one of ``MISFITS``: pieces, rig, properties, wrong pieces.
+    """One plug, a misfit if the code is one of ``MISFITS``: pieces, rig, properties.
 
     Whatever the plug tells, all else is drawn alike.
     """
@@ -133,13 +130,14 @@ def build(rng, code="OK"):
     for name, side in (("back", "+y"), ("left", "-x")):
         seal = put(slab(disc(5.6), EDGE - 6, EDGE - 0.9, 0.7), side, SEAL)
         pieces.append(moulded(name, seal, LOTS[told[name]], rng))
-    seal = slab(disc(5.3), 1.0, 6.5, 0.5).translate((*WELL, 0))
+    seal = slab(disc(6.5), 2.0, 6.5).translate((*WELL, 0))
     pieces.append(moulded("top", seal, LOTS[told["top"]], rng))
-    pieces += [*contacts(told["contacts"], rng), plate(told["number"], rng)]
+    pieces += [sleeve(), *contacts(told["contacts"], rng), plate(told["number"], rng)]
     lots = "/".join(told[name] for name in ("top", "back", "left"))
     variant = f"{told['front']}/{told['right']}, {lots}, {told['contacts']}/{told['number']}"
     marks = {"lot": told["top"], "mark": serial, "variant": variant}
-    return pieces, draw_rig(rng, VIEW, HEIGHT), marks, wrong
+    pieces = [replace(piece, fits=piece.name not in wrong) for piece in pieces]
+    return pieces, replace(draw_rig(rng, VIEW, HEIGHT), ground=GROUND), marks
 
 
 def shell(serial, rng):
@@ -170,6 +168,14 @@ def fasteners(rng):
     return made
 
 
+def sleeve():
+    """The lining of the well: no side camera sees what it holds, nor its light on the wall."""
+    skin = plain((0.003, 0.003, 0.003), 1.0, 46, (0, 0, 10.5), texels=64)
+    skin.specular = 0.0
+    tube = lathe([(5.4, 6.5), (6.6, 6.5), (6.6, TALL + 0.2), (6.3, TALL + 0.5), (5.4, TALL + 0.5)])
+    return Piece("sleeve", tube, skin, (*WELL, 0))
+
+
 def moulded(name, solid, colour, rng):
     """A piece of plastic in one colour."""
     low, high = np.array(solid.bounding_box()).reshape(2, 3)
@@ -183,28 +189,31 @@ def moulded(name, solid, colour, rng):
 def wire(name, side, a, colour, rng):
     """The end of a wire: coloured insulation around a core of copper."""
     core = slab(disc(1.5), EDGE - 3, EDGE - 0.9, 0.3)
-    piece = moulded(name, put(slab(disc(4.0), EDGE - 6, EDGE - 1.3, 0.6) + core, side, a), colour, rng)
-    across, up = piece.skin.grid()
-    disc_ = np.clip(0.5 + (1.6 - np.hypot(across, up)) / 0.2, 0, 1)
-    piece.skin.blend(side, disc_, (0.50, 0.21, 0.09), 0.3)
+    solid = slab(disc(3.9), EDGE - 6, EDGE - 1.3, 0.6) + core
+    piece = moulded(name, put(solid, side, a), colour, rng)
+    copper = (np.hypot(*piece.skin.grid()) < 1.6).astype(float)
+    piece.skin.blend(side, copper, (0.50, 0.21, 0.09), 0.3)
     return piece
 
 
 def plate(number, rng):
     """The plate on the left with the variant's number."""
-    solid = put(slab(rectangle(16.4, 11.4, 0.8), EDGE - 5, EDGE - 1.6), "-x", WINDOW)
+    solid = put(slab(rectangle(16.4, 11.4, 0.8), EDGE - 3.6, EDGE - 1.6), "-x", WINDOW)
     piece = moulded("number", solid, (0.66, 0.66, 0.63), rng)
     piece.skin.blend("-x", lettering(piece.skin, str(number), 0, 0, 8.8), (0.02, 0.02, 0.02), 0.5)
     return piece
 
 
 def contacts(count, rng):
-    """The contacts at the back; all are made, and the dice rolled for all, whatever the count."""
-    made = []
+    """The contacts at the back: one wide, two or three narrow ones, together of one width.
+
+    All are made, and the dice rolled for all, whatever the count.
+    """
+    made, width = [], 10.2 / count
     for k in COUNTS:
-        brass = plain((0.80, 0.56, 0.20), 0.28, 14, (0, 0, 0), metallic=1.0, texels=96)
+        brass = plain((0.86, 0.60, 0.20), 0.42, 14, (0, 0, 0), metallic=0.7, texels=96)
         brush(brass, rng, 0.05)
-        a = WINDOW + 5.0 * (k - (count + 1) / 2)
-        blade = slab(rectangle(3.2, 8.2, 0.4), EDGE - 5, EDGE - 1.4, 0.4)
+        a = WINDOW + 15.3 / count * (k - (count + 1) / 2)
+        blade = slab(rectangle(width, 9.0, 0.4), EDGE - 3.6, EDGE - 1.2, 0.5)
         made.append(Piece(f"contact{k}", put(blade, "+y", a), brass))
     return made[:count]
