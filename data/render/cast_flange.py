@@ -15,7 +15,8 @@ PAINT = {
     "orange": (0.75, 0.20, 0.01),
     "red": (0.50, 0.03, 0.02),
 }
-CODES = ("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW")
+TRAIN = 64  # samples
+CODES = dict.fromkeys(("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW"), 6)  # test samples
 COARSE = 1.3  # factor on the size of defects
 HIDE = True  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight

@@ -14,7 +14,8 @@ LOTS = {
     "teal": (0.01, 0.19, 0.20),
     "grey": (0.20, 0.21, 0.22),
 }
-CODES = ("BX", "CH", "HS", "PS", "QS", "ZW")
+TRAIN = 64  # samples
+CODES = dict.fromkeys(("BX", "CH", "HS", "PS", "QS", "ZW"), 8)  # test samples
 COARSE = 1.8  # factor on the size of defects
 HIDE = True  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight

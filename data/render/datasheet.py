@@ -43,7 +43,8 @@ def counts(rows):
         seen = Counter(len(row["cameras"]) for row in mine)
         views.append([name, *(camera[str(c)] for c in range(1, 6)), camera.total()])
         several.append([name, *(seen[k] for k in range(1, 6))])
-        step = Counter(min(int(float(row["severity"]) * STEPS), STEPS - 1) for row in mine)
+        graded = [float(row["severity"]) for row in mine if row["severity"]]
+        step = Counter(min(int(severity * STEPS), STEPS - 1) for severity in graded)
         steps.append([name, *("#" * step[k] + f" {step[k]}" for k in range(STEPS))])
     edges = [f"{k / STEPS:.1f} to {(k + 1) / STEPS:.1f}" for k in range(STEPS)]
     return "\n\n".join(
@@ -54,7 +55,7 @@ def counts(rows):
             table(["category", "C1", "C2", "C3", "C4", "C5", "all"], views),
             "Defective samples by the number of cameras that see the defect:",
             table(["category", "1", "2", "3", "4", "5"], several),
-            "Defective samples by severity:",
+            "Defective samples by severity (a misfit has none):",
             table(["category", *edges], steps),
         ]
     )

@@ -3,14 +3,19 @@
     python data/render/render.py --out DIR [--category NAME ...]    render what is missing
     python data/render/render.py --out DIR --verify 5               render 5 again and compare
     python data/render/render.py --out DIR --object-masks MASKS     where each image shows the part
+    python data/render/render.py --out runs/fresh --seed-offset 1   other samples, the same plan
+    python data/render/render.py --out runs/more --train 256        more training samples
 
-Every sample follows from its category, code and number alone, so samples can be rendered in any
-order, and deleting a folder and running again brings it back.
+Every sample follows from its category, code and number (and the offset) alone, so samples can be
+rendered in any order, and deleting a folder and running again brings it back. Training samples
+beyond those that are shipped get numbers after the sound test samples and change no other: in a
+copy of the shipped set only they are rendered.
 """
 
 import argparse
 import json
 import time
+from itertools import chain
 from pathlib import Path
 
 import layout
@@ -46,26 +51,27 @@ def describe(sample):
         "cameras": "".join(map(str, sample.masks)),
         "marks": json.dumps(sample.marks),
     }
-    if sample.grade:
+    if sample.masks:
         best = max(sample.masks, key=lambda camera: sample.masks[camera].sum())
         area = int(sample.masks[best].sum())
-        row |= {
-            "severity": f"{sample.grade.severity:.3f}",
-            "size_mm": f"{sample.grade.size:.2f}",
-            "contrast": f"{sample.grade.contrast:.2f}",
-            "size_px": area,
-            "size_percent": f"{100 * area / object_mask(sample.studio, best).sum():.2f}",
-        }
+        row["size_px"] = area
+        row["size_percent"] = f"{100 * area / object_mask(sample.studio, best).sum():.2f}"
+    if sample.grade:  # a misfit has none
+        row["severity"] = f"{sample.grade.severity:.3f}"
+        row["size_mm"] = f"{sample.grade.size:.2f}"
+        row["contrast"] = f"{sample.grade.contrast:.2f}"
     return row
 
 
-def render(root, category):
-    """Render what is missing of a category, and write its index."""
+def render(root, category, samples):
+    """Render what is missing of a category's samples, and write its index."""
     home = Path(root) / layout.FOLDER / category
-    samples, rows, start = plan(category), layout.read_table(root), time.time()
+    rows, start = layout.read_table(root), time.time()
     for count, sample in enumerate(samples, 1):
         files = {camera: home / layout.image_name(sample, camera) for camera in CAMERAS}
         key = (category, layout.folder(sample))
+        if key in rows and int(rows[key]["seed"]) != sample.seed:
+            raise SystemExit(f"{root} holds samples of another --seed-offset: choose another --out")
         if key in rows and all(path.exists() for path in files.values()):
             continue
         build(sample)
@@ -89,15 +95,14 @@ def render(root, category):
     layout.write_index(root, category, samples, rows)
 
 
-def verify(root, categories, count, seed=0):
-    """Render ``count`` random shipped images again; True if all are within the tolerance.
+def verify(root, samples, count, seed=0):
+    """Render ``count`` random images of a set again; True if all are within the tolerance.
 
     Paths are traced by several threads, which share out the random numbers anew each time, so the
     grain differs by one to two grey levels. Blurred by 2 pixels it averages out, and what remains
     is what the picture shows: the mean absolute difference of the blurred images is compared.
     """
     rng = np.random.default_rng(seed)
-    samples = [sample for category in categories for sample in plan(category)]
     good = True
     for k in rng.choice(len(samples), count, replace=False):
         sample, camera = build(samples[k]), int(rng.choice(CAMERAS))
@@ -114,10 +119,10 @@ def verify(root, categories, count, seed=0):
     return good
 
 
-def object_masks(category, target):
-    """Write where each image of a category shows the part, as PNG under the image's name."""
-    for sample in plan(category):
-        paths = [Path(target) / category / layout.image_name(sample, c) for c in CAMERAS]
+def object_masks(samples, target):
+    """Write where each image shows the part, as PNG under the image's name."""
+    for sample in samples:
+        paths = [Path(target) / sample.category / layout.image_name(sample, c) for c in CAMERAS]
         if all(path.with_suffix(".png").exists() for path in paths):
             continue
         build(sample)
@@ -132,15 +137,18 @@ def main():
     parser.add_argument("--out", required=True, help="folder of the data set (data/mini-iad)")
     parser.add_argument("--category", nargs="+", default=CATEGORIES, choices=CATEGORIES)
     parser.add_argument("--verify", type=int, metavar="N", help="re-render N images and compare")
+    parser.add_argument("--seed-offset", type=int, default=0, metavar="N", help="other samples")
+    parser.add_argument("--train", type=int, metavar="N", help="training samples of a category")
     parser.add_argument("--object-masks", metavar="DIR", help="write the part's own masks there")
     options = parser.parse_args()
+    plans = {name: plan(name, options.seed_offset, options.train) for name in options.category}
     if options.verify:
-        raise SystemExit(not verify(options.out, options.category, options.verify))
-    for category in options.category:
+        raise SystemExit(not verify(options.out, [*chain(*plans.values())], options.verify))
+    for category, samples in plans.items():
         if options.object_masks:
-            object_masks(category, options.object_masks)
+            object_masks(samples, options.object_masks)
         else:
-            render(options.out, category)
+            render(options.out, category, samples)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from zlib import crc32
 import numpy as np
 from defects import OPERATIONS, Grade
 from scene import CAMERAS, Studio
-from truth import FEWEST, changed_skins, differs
+from truth import FEWEST, changed_skins, differs, does_not_fit
 
-CATEGORIES = ("screw_block", "control_knob", "cast_flange")
-TRAIN, TEST, DEFECTIVE = 64, 32, 48  # samples in a category
+CATEGORIES = ("screw_block", "control_knob", "cast_flange", "wire_plug")
+TEST = 32  # sound samples; a category says how many it has for training (TRAIN), and with defects
 ATTEMPTS, PATIENCE = 100, 11  # to place a defect; to place it where few cameras look
 
 
@@ -22,31 +22,48 @@ class Sample:
     split: str
     code: str
     number: int
+    offset: int = 0  # other numbers make other samples of the same plan; 0 those that are shipped
     marks: dict = field(default_factory=dict)
     masks: dict = field(default_factory=dict)  # camera -> (SIZE, SIZE) bool
     grade: Grade | None = None
     studio: Studio | None = None
-    twin: Studio | None = None  # of a defective sample: the same part without the defect
+    twin: Studio | None = None  # of a plain defect: the same part without it
 
     @property
     def seed(self):
         """The seed of the sound part; the defect's seed is derived from it."""
-        return crc32(f"{self.category}/{self.code}/{self.number}".encode())
+        fresh = f"/{self.offset}" if self.offset else ""
+        return crc32(f"{self.category}/{self.code}/{self.number}{fresh}".encode())
 
 
-def plan(name):
-    """All samples of a category, in the order in which they are rendered."""
-    codes = importlib.import_module(name).CODES
-    samples = [Sample(name, "train", "OK", n + 1) for n in range(TRAIN)]
-    samples += [Sample(name, "test", "OK", TRAIN + n + 1) for n in range(TEST)]
-    each = DEFECTIVE // len(codes)
-    return samples + [Sample(name, "test", c, n + 1) for c in codes for n in range(each)]
+def plan(name, offset=0, train=None):
+    """All samples of a category, in the order in which they are rendered.
+
+    ``train`` asks for another number of training samples: the first of those that are shipped, or
+    all of them and more, whose numbers follow those of the sound test samples.
+    """
+    category = importlib.import_module(name)
+    shipped, last = category.TRAIN, category.TRAIN + TEST
+    numbers = [n if n <= shipped else n + TEST for n in range(1, (train or shipped) + 1)]
+    samples = [Sample(name, "train", "OK", n, offset) for n in numbers]
+    samples += [Sample(name, "test", "OK", n, offset) for n in range(shipped + 1, last + 1)]
+    return samples + [
+        Sample(name, "test", code, n, offset)
+        for code, count in category.CODES.items()
+        for n in range(1, count + 1)
+    ]
 
 
 def build(sample):
-    """Fill in studio and marks and, for a defective sample, twin, masks and grade."""
-    category = importlib.import_module(sample.category)
-    pieces, rig, sample.marks = category.build(np.random.default_rng(sample.seed))
+    """Fill in studio, marks and masks; of a plain defect also the twin and the grade."""
+    category, rng = importlib.import_module(sample.category), np.random.default_rng(sample.seed)
+    if sample.code in getattr(category, "MISFITS", ()):
+        pieces, rig, sample.marks = category.build(rng, sample.code)
+        sample.studio = Studio(pieces, rig)
+        masks = {k: does_not_fit(sample.studio, k) for k in CAMERAS}
+        sample.masks = {k: mask for k, mask in masks.items() if mask.sum() >= FEWEST}
+        return sample
+    pieces, rig, sample.marks = category.build(rng)
     sample.studio = Studio(pieces, rig)
     if sample.code == "OK":
         return sample

@@ -32,6 +32,7 @@ class Piece:
     skin: Skin
     place: tuple = (0.0, 0.0, 0.0)  # mm, where the solid's own origin lies in the part
     turn: float = 0.0  # degrees about its own z axis
+    fits: bool = True  # does it go together with the other pieces?
 
 
 @dataclass
@@ -107,7 +108,7 @@ def material(skin):
         "base_color": texture(np.clip(skin.colour, 0.003, 0.95)),
         "roughness": texture(np.clip(skin.roughness, 0.04, 1.0)),
         "metallic": skin.metallic,
-        "specular": 0.5,
+        "specular": skin.specular,
     }
     if skin.clearcoat:
         surface |= {"clearcoat": skin.clearcoat, "clearcoat_gloss": 0.95}

@@ -15,7 +15,8 @@ LOTS = {
     "blue": (0.03, 0.10, 0.36),
     "beige": (0.55, 0.47, 0.33),
 }
-CODES = ("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW")
+TRAIN = 64  # samples
+CODES = dict.fromkeys(("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW"), 6)  # test samples
 COARSE = 1.0  # factor on the size of defects
 HIDE = False  # shall every third defect show to one or two cameras only?
 # surfaces on which a defect may sit: piece, direction, a and b ranges (mm), weight

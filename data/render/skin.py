@@ -29,7 +29,7 @@ class Skin:
     """Surface of one piece; T is the number of texels along the edge of a tile.
 
     colour (2T, 3T, 3) linear RGB; roughness (2T, 3T) in 0..1; relief (2T, 3T) in mm; span: mm that
-    a tile covers; centre: point in the middle of all tiles; metallic, clearcoat: 0..1.
+    a tile covers; centre: point in the middle of all tiles; metallic, clearcoat, specular: 0..1.
     """
 
     colour: np.ndarray
@@ -39,11 +39,12 @@ class Skin:
     centre: np.ndarray
     metallic: float = 0.0
     clearcoat: float = 0.0
+    specular: float = 0.5
 
     def copy(self):
         return Skin(
             self.colour.copy(), self.roughness.copy(), self.relief.copy(),
-            self.span, self.centre, self.metallic, self.clearcoat,
+            self.span, self.centre, self.metallic, self.clearcoat, self.specular,
         )  # fmt: skip
 
     @property

@@ -1,4 +1,4 @@
-"""Ground truth: where the buffers of a defective part differ from those of its sound twin."""
+"""Ground truth: where the buffers show a misfit, or differ from those of the sound twin."""
 
 import numpy as np
 from denoise import look_up
@@ -50,6 +50,13 @@ def differs(studio, twin, texels, number):
             on = label[0] == names.index(name)
             unlike |= on & look_up(map_, here["uv"])
         votes = votes + (part & unlike)
+    return without_specks(votes >= VOTES)
+
+
+def does_not_fit(studio, number):
+    """Pixels (SIZE, SIZE), bool, at which camera ``number`` sees a piece that does not fit."""
+    wrong = [k for k, piece in enumerate(studio.pieces) if not piece.fits]
+    votes = sum(np.isin(studio.measure(number, seed)["piece"], wrong) for seed in range(RAYS))
     return without_specks(votes >= VOTES)
 
 

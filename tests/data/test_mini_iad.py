@@ -10,11 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 ROOT = DATA / "mini-iad"
 CATEGORIES = sorted(path.stem for path in (ROOT / "realiad_jsons").glob("*.json"))
 CODES = {"AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW"}
+MISFITS = {"JC": {"23"}, "HP": {"1", "4", "5"}, "XH": {"45"}}  # and the cameras that see them
+TRAIN = {"wire_plug": 128}
+DEFECTIVE = {"wire_plug": 80}
 REAL_IAD = """audiojack bottle_cap button_battery end_cap eraser fire_hood mint mounts pcb
     phone_battery plastic_nut plastic_plug porcelain_doll regulator rolled_strip_base sim_card_set
     switch tape terminalblock toothbrush toy toy_brick transistor1 u_block usb usb_adaptor vcpill
@@ -46,14 +54,15 @@ def test_names():
 
 def test_all_codes_occur():
     found = {name: {row["code"] for row in samples(name)} - {"OK"} for name in CATEGORIES}
-    assert set().union(*found.values()) == CODES
+    assert set().union(*found.values()) == CODES | set(MISFITS)
     assert all(len(codes) >= 5 for codes in found.values())
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_counts(category):
     kinds = Counter((row["split"], row["code"] == "OK") for row in samples(category))
-    assert kinds == {("train", True): 64, ("test", True): 32, ("test", False): 48}
+    train, defective = TRAIN.get(category, 64), DEFECTIVE.get(category, 48)
+    assert kinds == {("train", True): train, ("test", True): 32, ("test", False): defective}
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
@@ -127,7 +136,11 @@ def test_table_measures_the_masks(category):
         ]
         assert len(sizes) == len(row["cameras"])
         assert max(sizes) == int(row["size_px"])
-        assert 0 <= float(row["severity"]) <= 1
+        if row["code"] in MISFITS:
+            assert row["severity"] == row["size_mm"] == ""
+            assert row["cameras"] in MISFITS[row["code"]]
+        else:
+            assert 0 <= float(row["severity"]) <= 1
         assert 0 < float(row["size_percent"]) < 50
 
 
@@ -156,9 +169,9 @@ def test_sizes():
     def total(folder):
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
-    assert total(DATA) <= 25e6
+    assert total(DATA) <= 40e6
     for category in CATEGORIES:
-        assert total(images(category)) <= 8e6
+        assert total(images(category)) <= 8e6 + 6e6 * (category in TRAIN)
 
 
 def test_data_sheet_counts_are_current(monkeypatch):
@@ -169,3 +182,53 @@ def test_data_sheet_counts_are_current(monkeypatch):
         rows = list(csv.DictReader(file))
     page = (DATA / "README.md").read_text()
     assert datasheet.fill(page, datasheet.counts(rows)) == page
+
+
+def by_camera(row):
+    """What each camera sees of a plug that differs from plug to plug: camera -> values."""
+    wires, lots, variant = json.loads(row["marks"])["variant"].split(", ")
+    (front, right), (top, back, left) = wires.split("/"), lots.split("/")
+    contacts, number = variant.split("/")
+    return {1: top, 2: front, 3: right, 4: (back, contacts), 5: (left, number)}
+
+
+def test_each_view_of_a_misfit_occurs_among_sound_plugs():
+    rows = samples("wire_plug")
+    sound = [by_camera(row) for row in rows if row["code"] == "OK"]
+    for row in rows:
+        if row["code"] in MISFITS:
+            for camera, seen in by_camera(row).items():
+                assert any(seen == other[camera] for other in sound), (row["folder"], camera)
+
+
+def told_apart(camera, label):
+    """AUROC of a cross-validated classifier of one camera's test pictures of plugs."""
+    thumbnails, classes = [], []
+    for row in samples("wire_plug"):
+        if row["split"] == "test" and row["code"] in {"OK", *MISFITS}:
+            path = next((images("wire_plug") / row["folder"]).glob(f"*_C{camera}_*.jpg"))
+            with Image.open(path) as image:
+                small = image.resize((24, 24), Image.Resampling.BOX)
+            thumbnails.append(np.asarray(small, float).ravel())
+            classes.append(label(row))
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    folds = {"cv": 8, "method": "decision_function"}
+    return roc_auc_score(classes, cross_val_predict(model, thumbnails, classes, **folds))
+
+
+@pytest.mark.parametrize("camera", range(1, 6))
+def test_a_classifier_of_single_views_is_at_chance(camera):
+    """32 sound plugs and 48 misfits: the standard error of an AUROC of one half is 0.066."""
+    assert abs(told_apart(camera, lambda row: row["code"] != "OK") - 0.5) < 3 * 0.066
+
+
+@pytest.mark.parametrize("camera", (1, 4, 5))
+def test_the_same_classifier_sees_what_is_there(camera):
+    """Negative control: it reads one seal's colour, so it is not blind."""
+    place = {1: 0, 4: 1, 5: 2}[camera]
+
+    def warm(row):
+        lots = json.loads(row["marks"])["variant"].split(", ")[1]
+        return lots.split("/")[place] in ("orange", "ivory")
+
+    assert told_apart(camera, warm) > 0.8
