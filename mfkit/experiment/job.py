@@ -31,7 +31,7 @@ from mfkit.features import (
     load_masks,
 )
 from mfkit.files import whole_file
-from mfkit.flow import MultiFlow, save_flow
+from mfkit.flow import MultiFlow, Neighbours, save_flow
 
 __all__ = ["Job", "backbone_on"]
 
@@ -93,12 +93,13 @@ class Job:
         }
         kept, held = splits["train"].hold_out(self.settings.held_out)
         flow = self._flow(shape)
-        history = train(flow, kept, self.settings.training, self.out.path, self.seed)
-        seconds["training"] = round(float(history["seconds"].sum()), 1)
+        seconds["training"] = self._learn(flow, kept)
         save_flow(flow, self.out.model)
         with _timed(seconds, "evaluation"):
             test, unseen = (self._score(flow, split) for split in (splits["test"], held))
             metrics = compare(splits["test"], test, unseen)
+        if self.settings.method == "neighbours":
+            del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, self.out.scores)
         if unseen is not None:
             self._write(held, unseen, self.out.held_out)
@@ -108,10 +109,20 @@ class Job:
         plot.save(plot.overview(self.category.test, test.scores, title), self.out.overview)
         return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
 
-    def _score(self, flow: MultiFlow, split: Split | None) -> Scored | None:
+    def _learn(self, flow: MultiFlow | Neighbours, split: Split) -> float:
+        """Train a flow, or fit what takes its place; seconds."""
+        if self.settings.method == "flow":
+            history = train(flow, split, self.settings.training, self.out.path, self.seed)
+            return round(float(history["seconds"].sum()), 1)
+        with _timed(seconds := {}, "training"):
+            flow.fit(split[[index]][0] for index in range(len(split)))
+        flow.eval()
+        return seconds["training"]
+
+    def _score(self, flow: MultiFlow | Neighbours, split: Split | None) -> Scored | None:
         """Scores of a split; agreement where the flow has learned what silence is."""
         training = self.settings.training
-        agreement = training.message_dropout > 0
+        agreement = training.message_dropout > 0 and self.settings.method == "flow"
         return split and score_split(flow, split, amp=training.amp, agreement=agreement)
 
     def _features(self) -> dict[str, FeatureStore]:
@@ -137,7 +148,7 @@ class Job:
             for name, samples in self.category.splits.items()
         }
 
-    def _flow(self, shape: Sequence[int]) -> MultiFlow:
+    def _flow(self, shape: Sequence[int]) -> MultiFlow | Neighbours:
         torch.manual_seed(self.seed)
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
