@@ -27,8 +27,8 @@ _HOME = {  # where the public names live
     "experiment.train": "train",
     "explore": "LatentExplorer Latents Question",
     "features": "FeatureStore ForegroundStore Split dilate load_backbone object_mask to_positions",
-    "flow": "CrossViewCoupling CrossViewNet GRAPHS MESSAGES MultiFlow ViewGraph ViewPermutation"
-    " load_flow save_flow soft_clamp",
+    "flow": "CrossViewCoupling CrossViewNet GRAPHS MESSAGES MultiFlow Neighbours ViewGraph"
+    " ViewPermutation Whiten load_flow save_flow soft_clamp",
     "palette": "HEAT PALETTE",
     "plot": "contact_sheet overview",
     "score": "PixelMetrics Scores auroc image_scores mean_scores nll_map pixel_map"

@@ -32,7 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(**options) -> int:
-    out = options["out"] = options["out"] or "runs/{preset}-{graph}-{message}".format(**options)
+    flow = options["method"] in (None, "flow")
+    name = "{preset}-{graph}-{message}" if flow else "{preset}-{method}"
+    out = options["out"] = options["out"] or f"runs/{name}".format(**options)
     results = mfkit.run(**options)
     print(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-"))
     for name in results["categories"]:
@@ -104,7 +106,13 @@ def _run_options(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--preset", default="workshop", help="workshop (default), improved, together or paper"
     )
-    part.add_argument("--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE")
+    part.add_argument(
+        "--method",
+        help="flow (default), gaussian (PaDiM) or neighbours (PatchCore), fitted in seconds",
+    )
+    part.add_argument(
+        "--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD"
+    )
     part.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     part.add_argument("--seed", type=int, default=0, help="of everything random, default: 0")

@@ -41,6 +41,7 @@ class Checkpoint:
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             earlier = Training().identity() | state["settings"]  # what was not known was so
+            earlier["flow"] = {"whiten": False} | earlier["flow"]
         except Exception as error:  # torch.load raises almost anything for a file not its own
             raise InputError(
                 f"{self.path} is damaged ({error}): delete it, and training starts from the "

@@ -45,7 +45,8 @@ def estimate(jobs: Iterable[Job]) -> Needs:
     """What is left to do for these jobs takes.
 
     Counted to the byte is what is large: features, maps, weights and checkpoints. Memory is the
-    weights with their gradients and moments, and what a batch keeps for its gradient.
+    weights with their gradients and moments, and what a batch keeps for its gradient; for a model
+    that is fitted, its constants and twice the training features.
 
     Arguments:
         jobs: all of one preset.
@@ -55,20 +56,25 @@ def estimate(jobs: Iterable[Job]) -> Needs:
         samples = {split: len(part) for split, part in job.category.splits.items()}
         channels, height, width = _map_shape(job.settings.backbone)
         positions = job.category.views * height * width
-        row, weights = channels * positions, _weights(job.settings, job.category.views)
+        row, (weights, constants) = channels * positions, _size_of(job.settings, job.category.views)
+        trains = job.settings.method == "flow"
+        saved = 4 * (weights + constants)
+        checkpoint = saved + 8 * weights if trains else 0
         files = {job.features.features(split): 2 * row * n for split, n in samples.items()}
         features += _missing(files)
         files = {
-            job.out.model: 4 * weights,
-            job.out.checkpoint: 12 * weights,
+            job.out.model: saved,
+            job.out.checkpoint: checkpoint,
             job.out.maps: 4 * positions * samples["test"],
         }
         results += _missing(files)
         training = job.settings.training
         together = min(training.micro_batch or training.batch, samples["train"])
         kept = 4 * TENSORS * 2 * job.settings.blocks * together * row
-        memory = max(memory, int(BASE + 16 * weights + kept))
-    return Needs(features, results + 12 * weights, memory)  # a checkpoint is written beside the old
+        if not trains:
+            kept = 4 * 2 * samples["train"] * row  # while it is fitted
+        memory = max(memory, int(BASE + saved + 12 * weights + kept))
+    return Needs(features, results + checkpoint, memory)  # a checkpoint is written beside the old
 
 
 def check_room(needs: Needs, out: Path, features: Path, device: str = "cpu") -> None:
@@ -140,8 +146,12 @@ def _map_shape(backbone: str) -> tuple[int, int, int]:
 
 
 @cache
-def _weights(settings: Preset, views: int) -> int:
-    """Number of weights of the flow of this preset."""
+def _size_of(settings: Preset, views: int) -> tuple[int, int]:
+    """How many weights the flow of this preset has, and constants that are saved with them."""
     with torch.device("meta"):
         flow = new_flow(settings, views, _map_shape(settings.backbone))
-    return sum(parameter.numel() for parameter in flow.parameters())
+    weights, saved = (
+        sum(value.numel() for value in values)
+        for values in (flow.parameters(), flow.state_dict().values())
+    )
+    return weights, saved - weights

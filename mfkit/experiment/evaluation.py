@@ -87,7 +87,7 @@ def score_split(
     """
     if flow.training:
         raise ValueError("'flow' should be in evaluation mode, or noise is added: flow.eval()")
-    device = next(flow.parameters()).device
+    device = flow.device
     scores, agreements, used = [], [], []
     for indices in tqdm(torch.arange(len(split)).split(batch), desc="evaluation"):
         x, there, foreground = split[indices]

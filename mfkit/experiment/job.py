@@ -32,7 +32,7 @@ from mfkit.features import (
     load_masks,
 )
 from mfkit.files import whole_file
-from mfkit.flow import MultiFlow, save_flow
+from mfkit.flow import MultiFlow, Neighbours, save_flow
 from mfkit.score import combined
 
 __all__ = ["Job", "backbone_on"]
@@ -95,13 +95,14 @@ class Job:
         }
         kept, held = splits["train"].hold_out(self.settings.held_out)
         flow = self._flow(shape)
-        history = train(flow, kept, self.settings.training, self.out.path, self.seed)
-        seconds["training"] = round(float(history["seconds"].sum()), 1)
+        seconds["training"] = self._learn(flow, kept)
         save_flow(flow, self.out.model)
         with _timed(seconds, "evaluation"):
             test, unseen = (self._score(flow, split) for split in (splits["test"], held))
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
+        if self.settings.method == "neighbours":
+            del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, self.out.scores, joined)
         if unseen is not None:
             self._write(held, unseen, self.out.held_out)
@@ -112,10 +113,21 @@ class Job:
         plot.save(figure, self.out.overview)
         return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
 
-    def _score(self, flow: MultiFlow, split: Split | None) -> Scored | None:
+    def _learn(self, flow: MultiFlow | Neighbours, split: Split) -> float:
+        """Train a flow, or fit what takes its place; seconds."""
+        if self.settings.method == "flow":
+            history = train(flow, split, self.settings.training, self.out.path, self.seed)
+            return round(float(history["seconds"].sum()), 1)
+        with _timed(seconds := {}, "training"):
+            flow.fit(split[[index]][0] for index in range(len(split)))
+        flow.eval()
+        return seconds["training"]
+
+    def _score(self, flow: MultiFlow | Neighbours, split: Split | None) -> Scored | None:
         """Scores of a split; agreement where there are messages that the flow can do without."""
         training = self.settings.training
-        agreement = training.message_dropout > 0 and bool(flow.graph.possible_edges)
+        talks = self.settings.method == "flow" and bool(flow.graph.possible_edges)
+        agreement = training.message_dropout > 0 and talks
         return split and score_split(flow, split, amp=training.amp, agreement=agreement)
 
     def _features(self) -> dict[str, FeatureStore]:
@@ -141,7 +153,7 @@ class Job:
             for name, samples in self.category.splits.items()
         }
 
-    def _flow(self, shape: Sequence[int]) -> MultiFlow:
+    def _flow(self, shape: Sequence[int]) -> MultiFlow | Neighbours:
         torch.manual_seed(self.seed)
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))

@@ -27,6 +27,7 @@ def run(
     category: str | Sequence[str] | None = None,
     preset: str = "workshop",
     *,
+    method: str | None = None,
     epochs: int | None = None,
     graph: str | None = None,
     weight: str | None = None,
@@ -56,7 +57,7 @@ def run(
         preset: a name of `mfkit.PRESETS`.
         epochs, message_dropout, view_dropout, amp, micro_batch: see `mfkit.Training`; None keeps
             the preset's own.
-        graph, weight, message, blocks, hidden, foreground, held_out: see
+        method, graph, weight, message, blocks, hidden, foreground, held_out: see
             `mfkit.experiment.Preset`; None keeps the preset's own.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random, from 0 to 2^31 - 1.
@@ -75,6 +76,7 @@ def run(
     """
     settings = choose_preset(
         preset,
+        method=method,
         epochs=epochs,
         graph=graph,
         weight=weight,

@@ -7,9 +7,12 @@ from typing import Literal
 
 from mfkit.errors import InputError
 from mfkit.experiment.devices import AMP
-from mfkit.flow import GRAPHS, MESSAGES, MultiFlow
+from mfkit.flow import GRAPHS, MESSAGES, MultiFlow, Neighbours, ViewGraph
 
-__all__ = ["PRESETS", "Preset", "Training", "choose_preset", "new_flow"]
+__all__ = ["METHODS", "PRESETS", "Preset", "Training", "choose_preset", "new_flow"]
+
+METHODS = ("flow", "gaussian", "neighbours")
+"""What is made of the features: a flow is trained, the other two are fitted in seconds."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +96,12 @@ class Preset:
         weight: "mean" or "sum", of the messages; None keeps the graph's own.
         held_out: share of the training samples, every n-th, that training does not see; what they
             score are the units in which likelihood and agreement are joined.
+        method: a name of `METHODS`. "gaussian" is a flow of `mfkit.Whiten` alone, "neighbours" is
+            `mfkit.Neighbours`; neither has use for graph, message, blocks, hidden and training.
+        whiten: see `MultiFlow`.
 
     Raises:
-        InputError: an unknown graph or message.
+        InputError: an unknown graph, message or method.
     """
 
     backbone: str
@@ -108,9 +114,16 @@ class Preset:
     standardize: bool = False
     weight: str | None = None
     held_out: float = 0.0
+    method: str = "flow"
+    whiten: bool = False
 
     def __post_init__(self):
-        known = {"graph": GRAPHS, "message": MESSAGES, "weight": (None, "mean", "sum")}
+        known = {
+            "method": METHODS,
+            "graph": GRAPHS,
+            "message": MESSAGES,
+            "weight": (None, "mean", "sum"),
+        }
         for name, choices in known.items():
             if (value := getattr(self, name)) not in choices:
                 choices = ", ".join(filter(None, choices))
@@ -184,8 +197,10 @@ def choose_preset(name: str, **changes) -> Preset:
     return replace(PRESETS[name], training=replace(PRESETS[name].training, **training), **given)
 
 
-def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) -> MultiFlow:
-    """An untrained flow of these settings.
+def new_flow(
+    settings: Preset, views: int, shape: Sequence[int], seed: int = 0
+) -> MultiFlow | Neighbours:
+    """An untrained flow of these settings, or what is fitted in its place.
 
     Arguments:
         settings: a preset.
@@ -193,6 +208,10 @@ def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) 
         shape: C, H, W of a feature map.
         seed: of its permutations, and of what a shuffled graph draws.
     """
+    if settings.method == "neighbours":
+        return Neighbours(*shape, views)
+    if settings.method == "gaussian":
+        return MultiFlow(*shape, ViewGraph.empty(views), blocks=0, noise="none", whiten=True)
     graph = GRAPHS[settings.graph](views)
     return MultiFlow(
         *shape,
@@ -202,4 +221,5 @@ def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) 
         message=settings.message,
         seed=seed,
         standardize=settings.standardize,
+        whiten=settings.whiten,
     )

@@ -112,7 +112,7 @@ def _batches(
 
     The last one is dropped if it is not full, unless it is the only one.
     """
-    device = next(flow.parameters()).device
+    device = flow.device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
     order = torch.randperm(len(split), generator=generator).split(training.batch)
     for indices in order:

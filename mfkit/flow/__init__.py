@@ -1,17 +1,20 @@
 """The flow: views, messages, couplings, and the model they make up.
 
 Read in this order: `views` (which camera hears which) and its `drawing`, `messages` (the network in
-which they talk), `coupling` (the invertible step around it), `standardize` (what comes before the
-first coupling), `noise`, `multiflow` (the whole model), `model_file` (the model on disk).
+which they talk), `coupling` (the invertible step around it), `standardize` and `whiten` (what comes
+before the first coupling), `noise`, `multiflow` (the whole model), `neighbours` (what to compare it
+with), `model_file` (the model on disk).
 """
 
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp
 from mfkit.flow.messages import MESSAGES, CrossViewNet
 from mfkit.flow.model_file import load_flow, save_flow, save_state
 from mfkit.flow.multiflow import MultiFlow
+from mfkit.flow.neighbours import Neighbours, coreset
 from mfkit.flow.noise import NOISES
 from mfkit.flow.standardize import Standardize
 from mfkit.flow.views import GRAPHS, ViewGraph
+from mfkit.flow.whiten import Whiten
 
 __all__ = [
     "GRAPHS",
@@ -21,9 +24,12 @@ __all__ = [
     "CrossViewNet",
     "MapModule",
     "MultiFlow",
+    "Neighbours",
     "Standardize",
     "ViewGraph",
     "ViewPermutation",
+    "Whiten",
+    "coreset",
     "load_flow",
     "save_flow",
     "save_state",

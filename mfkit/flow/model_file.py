@@ -1,4 +1,4 @@
-"""A trained flow as one file: its weights, and what is needed to build it again."""
+"""A fitted model as one file: its weights, and what is needed to build it again."""
 
 from pathlib import Path
 
@@ -7,24 +7,26 @@ import torch
 from mfkit.errors import InputError
 from mfkit.files import whole_file
 from mfkit.flow.multiflow import MultiFlow
+from mfkit.flow.neighbours import Neighbours
 
 __all__ = ["load_flow", "save_flow", "save_state"]
 
 
-def save_flow(flow: MultiFlow, path: str | Path) -> None:
+def save_flow(flow: MultiFlow | Neighbours, path: str | Path) -> None:
     """Write weights and configuration to one file."""
     save_state({"config": flow.config, "state": flow.state_dict()}, path)
 
 
-def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow:
-    """Read a flow that `save_flow` wrote; it is in evaluation mode.
+def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow | Neighbours:
+    """Read a flow, or what took its place, that `save_flow` wrote; it is in evaluation mode.
 
     Raises:
         InputError: no such file, or not a file of `save_flow`.
     """
     try:
         saved = torch.load(path, map_location=device, weights_only=True)
-        flow = MultiFlow.from_config(saved["config"])
+        kind = Neighbours if saved["config"].get("method") == "neighbours" else MultiFlow
+        flow = kind.from_config(saved["config"])
         flow.load_state_dict(saved["state"])
     except FileNotFoundError:
         raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None

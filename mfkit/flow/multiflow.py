@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import torch
 from FrEIA.framework import SequenceINN
@@ -11,6 +12,7 @@ from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
 from mfkit.flow.noise import NOISE_SCALE, NOISES
 from mfkit.flow.standardize import Standardize
 from mfkit.flow.views import ViewGraph
+from mfkit.flow.whiten import Whiten
 
 __all__ = ["MultiFlow"]
 
@@ -37,11 +39,13 @@ class MultiFlow(nn.Module):
         message: see `CrossViewNet`.
         seed: of the permutations, and of what a shuffled graph draws.
         standardize: features go through `Standardize` first; training fits it to its features.
+        whiten: or through `Whiten`. With no block behind it the flow is a Gaussian for each view
+            and position: only `fit` it.
 
     Raises:
-        ValueError: fewer than two channels, no block, no hidden channel, an unknown noise or
-            message, a clamp that is not positive, an even kernel size, or a number of them that is
-            not `blocks`.
+        ValueError: fewer than two channels, no block and nothing in place of one, no hidden
+            channel, an unknown noise or message, a clamp that is not positive, an even kernel size,
+            or a number of them that is not `blocks`.
 
     Source: arXiv 2504.03306 and the defaults of its released code.
 
@@ -69,15 +73,19 @@ class MultiFlow(nn.Module):
         message: str = "conv",
         seed: int = 0,
         standardize: bool = False,
+        whiten: bool = False,
     ):
         config = dict(locals())  # plain values: what a file of weights needs to build it again
         config = {name: config[name] for name in config if name not in ("self", "__class__")}
         super().__init__()
-        for name, size in (("blocks", blocks), ("hidden", hidden)):
-            if size < 1:
-                raise ValueError(f"'{name}' should be at least 1, got {size}")
+        if standardize and whiten:
+            raise ValueError("'standardize' and 'whiten' should not both be asked for")
+        least = 0 if standardize or whiten else 1
+        for name, size, low in (("blocks", blocks, least), ("hidden", hidden, 1)):
+            if size < low:
+                raise ValueError(f"'{name}' should be at least {low}, got {size}")
         if kernel_sizes is None:
-            kernel_sizes = [3] * (blocks - 1) + [5]
+            kernel_sizes = ([3] * (blocks - 1) + [5])[:blocks]
         if len(kernel_sizes) != blocks:
             raise ValueError(
                 f"'kernel_sizes' should hold one size for each of {blocks} blocks, "
@@ -88,14 +96,14 @@ class MultiFlow(nn.Module):
         if noise not in NOISES:
             raise ValueError(f"'noise' should be one of {', '.join(NOISES)}, got {noise!r}")
         self.shape = (graph.views, channels, height, width)
-        self.graph = graph
-        self.noise = noise
+        self.graph, self.noise = graph, noise
         self.config = config | {"graph": graph.config, "kernel_sizes": list(kernel_sizes)}
         dims = (channels, graph.views, height, width)
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if noise != "none" else {}
         self.inn = SequenceINN(*dims)
-        if standardize:
-            self.inn.append(Standardize)
+        for kind, wanted in ((Standardize, standardize), (Whiten, whiten)):
+            if wanted:
+                self.inn.append(kind)
         for block, kernel_size in enumerate(kernel_sizes, 1000 * seed):
             self.inn.append(ViewPermutation, seed=block)
             self.inn.append(
@@ -120,8 +128,13 @@ class MultiFlow(nn.Module):
         Arguments:
             batches: tensors (B, V, C, H, W); NaN where a view is missing.
         """
-        if isinstance(self.inn[0], Standardize):
+        if isinstance(self.inn[0], Standardize | Whiten):
             self.inn[0].fit(batches)
+
+    @property
+    def device(self) -> torch.device:
+        """Where weights and constants lie."""
+        return next(chain(self.parameters(), self.buffers())).device
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise maps n of the flow's kind: (samples, 1, H, W), on the CPU; zeros for "none"."""
@@ -206,7 +219,7 @@ class MultiFlow(nn.Module):
         Returns:
             (n, V, C, H, W).
         """
-        like = next(self.parameters())
+        like = next(chain(self.parameters(), self.buffers()))
         z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype)
         return self.inverse(temperature * z.to(like.device))
 
@@ -216,20 +229,21 @@ class MultiFlow(nn.Module):
         present: Tensor | None = None,
         muted: Sequence[tuple[int, int]] = (),
     ) -> list[Tensor]:
-        """Latents after each of the K blocks, at n = 0; the last entry is z.
+        """Latents after each of the K blocks, at n = 0; the last entry is z, also without blocks.
 
         Arguments:
             x: (B, V, C, H, W).
             present, muted: as in `forward`.
 
         Returns:
-            K tensors (B, V, C, H, W).
+            K tensors (B, V, C, H, W), at least one.
         """
         self._check(x)
         heard = self.graph.heard(x.shape[0], present, muted)
         steps = self._steps(_shown(x, present), self._zeros(x), heard)
-        couplings = (isinstance(module, CrossViewCoupling) for module in self.inn)
-        return [_shown(z, present) for (z, _), after in zip(steps, couplings, strict=True) if after]
+        last = self.inn[-1]
+        ends = (module is last or isinstance(module, CrossViewCoupling) for module in self.inn)
+        return [_shown(z, present) for (z, _), end in zip(steps, ends, strict=True) if end]
 
     def _steps(
         self, x: Tensor, noise: Tensor, heard: Tensor | None, rev: bool = False
@@ -257,10 +271,8 @@ class MultiFlow(nn.Module):
 
     def _check(self, x: Tensor) -> None:
         if x.shape[1:] != self.shape:
-            raise ValueError(
-                f"'x' should be (B, V, C, H, W) = (B, {', '.join(map(str, self.shape))}), "
-                f"got {tuple(x.shape)}"
-            )
+            sizes = ", ".join(map(str, self.shape))
+            raise ValueError(f"'x' should be (B, V, C, H, W) = (B, {sizes}), got {tuple(x.shape)}")
 
     def _noise(self, x: Tensor, noise: Tensor | None) -> Tensor:
         if noise is None:
@@ -276,10 +288,8 @@ class MultiFlow(nn.Module):
     def extra_repr(self) -> str:
         """Say what flows, and along which graph."""
         views, channels, height, width = self.shape
-        return (
-            f"V={views}, C={channels}, H={height}, W={width}, blocks={len(self.inn) // 2}, "
-            f"noise={self.noise!r},\n{self.graph}"
-        )
+        sizes = f"V={views}, C={channels}, H={height}, W={width}, blocks={len(self.inn) // 2}"
+        return f"{sizes}, noise={self.noise!r},\n{self.graph}"
 
 
 def _shown(x: Tensor, present: Tensor | None) -> Tensor:
