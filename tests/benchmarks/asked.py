@@ -34,7 +34,7 @@ class Trained:
         self.store = FeatureStore(features / category / "test.f16")
         self.samples = read_category(DATA, category).test
         sound = [index for index, sample in enumerate(self.samples) if not sample.label]
-        self.sound = self.store.read(sound)
+        self.sound = self.store[sound]
         self.row = read_results(out)["categories"][category]
 
     def numbers(self, separated: MultiFlow) -> dict[str, float]:
@@ -61,7 +61,7 @@ class Trained:
     @torch.no_grad()
     def with_missing(self, missing: int) -> float:
         """S-AUROC in percent if every test sample lacks some views, drawn at random."""
-        x = self.store.read(range(len(self.store)))
+        x = self.store[:]
         labels = [sample.label for sample in self.samples]
         areas = []
         for present in _without(missing, *x.shape[:2]):

@@ -22,7 +22,8 @@ from pages import markdown  # noqa: E402
 
 from mfkit.data import read_category  # noqa: E402
 from mfkit.explore import LatentExplorer, Latents  # noqa: E402
-from mfkit.explore.scene import PANELS  # noqa: E402
+from mfkit.explore.screens import SCREENS  # noqa: E402
+from mfkit.features import Split  # noqa: E402
 from mfkit.flow import MultiFlow, ViewGraph  # noqa: E402
 
 DATA = Path(__file__).parents[2] / "data" / "mini-iad"
@@ -45,7 +46,7 @@ def make_latents() -> Latents:
         flows[name] = flow
     test, train = category.test[-SAMPLES:], category.train
     x, x_train = (torch.randn(len(part), *SHAPE, generator=generator) for part in (test, train))
-    return Latents(flows, x, test, (x_train, train))
+    return Latents(flows, Split(test, x), Split(train, x_train))
 
 
 # What is changed, in which panel, and to which values in turn
@@ -103,7 +104,8 @@ def memory(explorer: LatentExplorer) -> list[tuple[str, str, str]]:
             gc.collect()
             figures = sum(type(thing) is Figure for thing in gc.get_objects())
             rows.append((str(step), f"{resident():.0f}", str(figures)))
-        state = {"panel": PANELS[step % 7], "sample": step % SAMPLES, "muted": (edges[step % 16],)}
+        panel = list(SCREENS)[step % 7]
+        state = {"panel": panel, "sample": step % SAMPLES, "muted": (edges[step % 16],)}
         explorer.restore(state)
     return rows
 

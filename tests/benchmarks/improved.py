@@ -21,8 +21,9 @@ import torch
 from pace import medians, training_step
 from pages import Rows, fill, markdown, seed_table, slug, spread, whole_groups
 
-from mfkit.data import read_category
+from mfkit.data import DataSet, read_category
 from mfkit.experiment import METRICS, PRESETS, Job, Preset, Training, autocast, new_flow
+from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.features import FeatureStore
 from mfkit.flow import load_flow
 from mfkit.score import mean_scores
@@ -74,19 +75,19 @@ def measured(category: str, recipe: str, seed: int) -> dict[str, float]:
     """Metrics in percent, and nats per channel of the sound test samples."""
     out = RUNS / slug(recipe) / str(seed) / category
     samples = read_category(DATA, category)
-    job = Job(samples, DATA, RECIPES[recipe], seed, "cpu", out, FEATURES / category)
-    row = job.run()
+    folder, features = CategoryFolder(out), FeatureFolder(FEATURES / category)
+    row = Job(samples, DataSet(DATA), RECIPES[recipe], seed, "cpu", folder, features).run()
     sound = [index for index, sample in enumerate(samples.test) if not sample.label]
-    x = FeatureStore(FEATURES / category / "test.f16").read(sound)
+    x = FeatureStore(features.features("test"))[sound]
     with autocast(x.device, RECIPES[recipe].training.amp):
-        nll = mean_scores(load_flow(out / "model.pt"), x).mean().item()
+        nll = mean_scores(load_flow(folder.model), x).mean().item()
     return {"nll": nll, **{name: 100 * row[name] for name in METRICS}}
 
 
 def pace() -> None:
     """Seconds of an epoch of every recipe: medians of steps, taken in turns."""
     store = FeatureStore(FEATURES / CATEGORIES[0] / "train.f16")
-    x = store.read(range(8))
+    x = store[:8]
     calls = []
     for settings in RECIPES.values():
         flow = new_flow(settings, x.shape[1], x.shape[2:])

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mfkit.experiment import Training
-from mfkit.experiment.train import _step
+from mfkit.experiment.train import Batch, _step
 from mfkit.flow import MultiFlow
 
 
@@ -28,8 +28,8 @@ def training_step(flow: MultiFlow, x: Tensor, training: Training) -> Callable:
     """A step of `mfkit.train` on features (B, V, C, H, W), to be called without arguments."""
     optimizer = torch.optim.AdamW(flow.parameters(), training.learning_rate, fused=True)
     present = torch.ones(x.shape[:2], dtype=torch.bool)
-    shows = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool)
-    batch = (x, flow.draw_noise(len(x)), present, shows)
+    counts = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool)
+    batch = Batch(x, flow.draw_noise(len(x)), present, counts)
     return lambda: _step(flow.train(), optimizer, batch, training)
 
 

@@ -148,14 +148,14 @@ def _question_long(preset: str, variant: str, epochs: int) -> dict:
     train = FeatureStore(FEATURES / "screw_block" / "train.f16")
     trained = Trained(out, "screw_block", FEATURES)
     with autocast(torch.device("cpu"), ALL["amp"]):
-        learned = mean_scores(trained.flow, train.read(range(len(train)))).mean().item()
+        learned = mean_scores(trained.flow, train[:]).mean().item()
         return {"train_nll": learned, **trained.numbers(separated)}
 
 
 def pace() -> None:
     """Seconds per epoch of every variant: medians of several steps, taken in turns."""
     store = FeatureStore(FEATURES / CATEGORIES[0] / "train.f16")
-    x = store.read(range(8))
+    x = store[:8]
     calls = []
     for changes in VARIANTS.values():
         others = {name: value for name, value in changes.items() if name != "preset"}
@@ -202,7 +202,7 @@ def page() -> None:
 def _add_unpublished() -> None:
     """Variants that tell messages from weights, and graphs from sums and means."""
     PRESETS["wide"] = replace(PRESETS["workshop"], hidden=100)
-    GRAPHS["wheel_sums"] = lambda views: replace(ViewGraph.wheel(views - 1), weight="sum")
+    GRAPHS["wheel_sums"] = lambda views: replace(ViewGraph.wheel(views), weight="sum")
     GRAPHS["cycle_means"] = partial(ViewGraph.cycle, weight="mean")
 
 

@@ -26,10 +26,17 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from trees import link, tree
 
-from mfkit.data import read_category
+from mfkit.data import DataSet, read_category
 from mfkit.experiment import PRESETS, Training, evaluate, new_flow
 from mfkit.experiment.train import train
-from mfkit.features import Backbone, FeatureStore, ForegroundStore, load_backbone, load_masks
+from mfkit.features import (
+    Backbone,
+    FeatureStore,
+    ForegroundStore,
+    Split,
+    load_backbone,
+    load_masks,
+)
 from mfkit.flow import MultiFlow
 
 SHAPE = (304, 24, 24)
@@ -43,19 +50,11 @@ ASSUMED = {
 }
 
 
-class Few:
-    """Some rows from all over a store, as `train` and `evaluate` take it."""
-
-    def __init__(self, store, samples: int):
-        self.store, self.samples = store, samples
-        self.stride = len(store) // samples
-        self.shape, self.fingerprint = (samples, *store.shape[1:]), store.fingerprint
-
-    def __len__(self) -> int:
-        return self.samples
-
-    def read(self, indices) -> torch.Tensor:
-        return self.store.read(np.asarray(indices) * self.stride)
+def few(folder: Path, name: str, samples: int) -> Split:
+    """Some samples from all over a split."""
+    store = FeatureStore(folder / f"{name}.f16")
+    whole = Split(read_category(folder, "audiojack").splits[name], store)
+    return whole.part(range(0, len(whole), len(whole) // samples)[:samples])
 
 
 def made_up_backbone() -> Backbone:
@@ -73,7 +72,7 @@ def features(folder: Path, options) -> dict:
     for split in category.splits:
         store = FeatureStore(folder / f"{split}.f16")
         for index in range(len(store)):
-            store.read([index])
+            store[[index]]
     return {"images": 5 * (TRAIN + SOUND + BAD)}
 
 
@@ -87,7 +86,7 @@ def backbone(folder: Path, options) -> dict:
 
 def foreground(folder: Path, options) -> dict:
     category = read_category(folder, "audiojack")
-    masks = load_masks("border", folder, "audiojack")
+    masks = load_masks("border", DataSet(folder), "audiojack")
     samples = category.train[: 5 * options.samples]
     ForegroundStore.build(folder / "train-border.bool", samples, masks, *SHAPE[1:])
     return {"images": 5 * len(samples)}
@@ -95,19 +94,16 @@ def foreground(folder: Path, options) -> dict:
 
 def training(folder: Path, options) -> dict:
     """One epoch, with a checkpoint at its end."""
-    store = Few(FeatureStore(folder / "train.f16"), options.samples)
+    split = few(folder, "train", options.samples)
     settings = Training(epochs=1, batch=options.batch, micro_batch=options.micro_batch)
     history = train(
-        flow(options), store, settings, folder / f"{options.flow}-{settings.micro_batch}"
+        flow(options), split, settings, folder / f"{options.flow}-{settings.micro_batch}"
     )
     return {"images": 5 * options.samples, "seconds": float(history.seconds.sum())}
 
 
 def evaluation(folder: Path, options) -> dict:
-    category = read_category(folder, "audiojack")
-    store = Few(FeatureStore(folder / "test.f16"), options.samples)
-    samples = category.test[:: store.stride][: options.samples]
-    evaluate(flow(options).eval(), store, samples)
+    evaluate(flow(options).eval(), few(folder, "test", options.samples))
     return {"images": 5 * options.samples}
 
 

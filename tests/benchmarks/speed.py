@@ -38,9 +38,10 @@ from mfkit import plot
 from mfkit.data import read_category
 from mfkit.experiment import PRESETS, Training, autocast, new_flow
 from mfkit.experiment.train import train
-from mfkit.features import FeatureStore, load_backbone
+from mfkit.features import FeatureStore, Split, load_backbone
 from mfkit.files import whole_file
 from mfkit.flow import CrossViewNet, MultiFlow, ViewGraph
+from mfkit.palette import PALETTE
 from mfkit.score import PixelMetrics, nll_map, pixel_map
 
 ROOT = Path(__file__).parents[2]
@@ -177,7 +178,7 @@ def around() -> dict:
         features = (time.perf_counter() - start) / (len(store) * store.shape[1])
         flow = new_flow(PRESETS["workshop"], store.shape[1], store.shape[2:])
         waited = []
-        read = FeatureStore.read
+        read = FeatureStore.__getitem__
 
         def timed(self, indices):
             start = time.perf_counter()
@@ -185,10 +186,11 @@ def around() -> dict:
             waited.append(time.perf_counter() - start)
             return x
 
-        FeatureStore.read = timed
+        FeatureStore.__getitem__ = timed
         training = replace(PRESETS["workshop"].training, epochs=2)
-        history = train(flow, store, training, Path(folder) / "run")
-        FeatureStore.read = read
+        split = Split(category.train, store)
+        history = train(flow, split, training, Path(folder) / "run")
+        FeatureStore.__getitem__ = read
     share = sum(waited) / history["seconds"].sum()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # where nothing else is in memory
         streamed = pool.submit(stream).result()
@@ -228,7 +230,7 @@ def growth() -> dict:
         calls = []
         for value in values:
             b, v, edge, k = {**usual, name: value}.values()
-            graph, kernels = ViewGraph.wheel(v - 1), [3] * k
+            graph, kernels = ViewGraph.wheel(v), [3] * k
             flow = MultiFlow(112, edge, edge, graph, blocks=k, hidden=32, kernel_sizes=kernels)
             calls += passes(flow, torch.randn(b, v, 112, edge, edge), "mfkit")
         trained, scored = np.reshape(medians(calls, rounds=3), (-1, 2)).T
@@ -317,7 +319,7 @@ def page(results: dict) -> None:
             ("step", "score"), ("sound", "defective"), row["exponents"], strict=True
         ):
             label = f"{name}, exponent {exponent:.2f}"
-            ax.loglog(row["values"], row[name], "o-", color=plot.PALETTE[colour], label=label)
+            ax.loglog(row["values"], row[name], "o-", color=PALETTE[colour], label=label)
         ax.set_xticks(row["values"], row["values"])
         ax.minorticks_off()
         ax.set_xlabel(row["size"])
