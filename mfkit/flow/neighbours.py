@@ -143,7 +143,7 @@ class Neighbours(nn.Module):
         )
         distance = offsets.norm(dim=1, keepdim=True)
         tiny = torch.finfo(distance.dtype).tiny
-        z = offsets * (2 * x.shape[1] / distance.clamp(min=tiny)).sqrt()
+        z = offsets / distance.clamp(min=tiny) * (2 * x.shape[1] * distance).sqrt()
         return z.unflatten(0, (len(x), *x.shape[2:])).permute(0, 3, 1, 2)
 
     def trace(

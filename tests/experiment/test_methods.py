@@ -48,7 +48,7 @@ def test_a_fitted_method_leaves_what_a_flow_leaves(tmp_path, method, capsys):
 
 @pytest.mark.parametrize("method", KINDS)
 def test_missing_views_and_foreground_are_treated_as_by_a_flow(tmp_path, method):
-    file = tree(tmp_path / "data", train=8)
+    file = tree(tmp_path / "data", train=8, sound=1, codes={"BX": 1})
     spots = [rows_of(file, 2, "S0001/")[0], rows_of(file, 3, "NG/BX/S0001")[0]]
     edit(file, lambda table: [table[split].pop(index) for split, index in spots])
     out = tmp_path / "out"
