@@ -23,9 +23,9 @@ function places() {
   const joined = edges.filter(([from, to]) => from === 0 || to === 0).length;
   const hub = Number(joined === 0 || joined === 2 * (names.length - 1));
   return names.map((_, view) => {
-    if (view < hub) return [140, 125];
+    if (view < hub) return [140, 117];
     const turn = (2 * Math.PI * (view - hub)) / Math.max(names.length - hub, 1);
-    return [140 + 112 * Math.sin(turn), 118 - 92 * Math.cos(turn) + 4];
+    return [140 + 112 * Math.sin(turn), 117 - 92 * Math.cos(turn)];
   });
 }
 
@@ -48,6 +48,9 @@ function drawGraph() {
       make("path", { class: "hit", d: curve }),
       make("path", { class: "arrow", d: curve, "marker-end": `url(#${silent ? "no" : "tip"})` })));
   }
+  find("graph-note").textContent = talking < 0 ? "no flow here has messages"
+    : state.change ? `image scores have moved so much in ${flows[talking].name}`
+      : `messages in ${flows[talking].name}: click an arrow to mute it`;
   names.forEach((name, view) => {
     const [x, y] = at[view], here = which[0] === name;
     const kind = [view === state.view && "chosen", what === "swap" && here && "swapped",
@@ -112,7 +115,8 @@ function tile(part, view, said, label, kind, before) {
     make("svg", { viewBox: `0 0 ${pixels} ${pixels}`, "aria-hidden": "true" },
       state.outline && edge ? make("path", { class: "edge", d: edge }) : null,
       view === state.view ? make("rect", { class: "mark", ...box }) : null,
-      view === state.view ? make("rect", { class: "mark", ...box }) : null));
+      view === state.view ? make("rect", { class: "mark", ...box }) : null),
+    from !== part ? make("span", { class: "from" }, parts[from].title) : null);
 }
 
 function clicked(event) {
@@ -142,56 +146,60 @@ function colour(value, kind) {
 }
 
 function painted(values, kind) {
-  const canvas = make("canvas", { width, height, style: `opacity: ${state.opacity}` });
-  const image = new ImageData(width, height);
-  values.forEach((value, at) => image.data.set([...colour(value, kind), 255], 4 * at));
+  const canvas = make("canvas", { width, height });
+  const image = new ImageData(width, height), [low, high] = data.limits[kind];
+  values.forEach((value, at) => {
+    const far = kind === "score" ? (value - low) / (high - low) : Math.abs(value) / high;
+    const strength = Math.min(Math.max(far, 0), 1); // what is ordinary lets the picture through
+    const cover = state.opacity ** (3 - 2.5 * strength);
+    image.data.set([...colour(value, kind), 255 * cover], 4 * at);
+  });
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
 
 function drawMaps() {
-  const rows = [];
-  if (!state.change) rows.push(row("pictures", "", null, null, null));
+  const rows = [], kind = shownKind(), { change, part } = state;
+  const twice = change && kind !== "change"; // a difference needs no picture of before
+  if (!twice) rows.push(row("pictures", "", null, null, null));
   flows.forEach((flow, at) => {
-    const before = answer(state.part, at, "");
-    if (state.change) rows.push(row(flow.name, "before", before, null, shownKind(true)));
-    const now = state.change ? answer(state.part, at, state.change) : before;
-    rows.push(row(flow.name, state.change ? "now" : "", now, before, shownKind(false)));
+    const before = answer(part, at, "");
+    if (twice) rows.push(row(flow.name, "before", before, null, kind));
+    const now = change ? answer(part, at, change) : before;
+    rows.push(row(flow.name, change ? "now" : "", now, before, kind));
   });
   document.documentElement.style.setProperty("--rows", rows.length);
   find("maps").replaceChildren(...rows);
 }
 
-// Before a change there is none to show: the score stands there.
-const shownKind = (first) => (state.map === "change" && (first || !state.change) ? "score"
-  : state.map);
+// Without a change there is no difference to show.
+const shownKind = () => (state.map === "change" && !state.change ? "score" : state.map);
 
 function row(name, when, said, before, kind) {
   const { what, which } = parsed(state.change);
   const cells = names.map((label, view) => {
-    const swapped = when === "now" && what === "swap" && which[0] === label;
-    const text = caption(view, said, when === "now" ? before : null, swapped);
+    const swapped = when !== "before" && what === "swap" && which[0] === label;
+    const text = caption(view, said, when === "now" ? before : null);
     return make("figure", { class: [view === state.view && "chosen", swapped && "swapped"]
       .filter(Boolean).join(" ") },
       tile(state.part, view, said, `${name} ${when} ${text.join(" ")}`.replace(/ +/g, " "), kind,
         before),
-      make("figcaption", {}, text[0] + " ", make("span", { class: text[2] ? "moved" : "" },
-        text[1]), make("span", { class: "moved" }, text[2] ?? "")));
+      make("figcaption", {}, make("span", { class: "name" }, text[0] + " "), text[1], make("span", { class: "moved" }, text[2] ?? "")));
   });
   return make("div", { class: `row ${when}`, "data-row": `${name} ${when}`.trim() },
     make("h3", {}, name + " ", make("i", {}, when)), ...cells);
 }
 
 // Name of the view, its number, and by how much that has moved.
-function caption(view, said, before, swapped) {
+function caption(view, said, before) {
   const { codes } = parts[state.part];
   if (!said) return [names[view], codes[view] === "OK" ? "sound" : codes[view]];
   const seen = said.views[view], old = before?.views[view];
   if (!seen) return [names[view], ""];
   const [field, digits] = state.map === "agreement" ? ["agrees", 3] : ["image", 2];
-  const text = [swapped ? `${names[view]} swapped` : names[view], number(seen[field], digits)];
+  const text = [names[view], number(seen[field], digits)];
   const change = old ? seen[field] - old[field] : 0;
-  if (Math.abs(change) >= 0.5 * 10 ** -digits) text.push(` (${signed(change, digits)})`);
+  if (Math.abs(change) >= 0.5 * 10 ** -digits) text.push(` ${signed(change, digits)}`);
   return text;
 }
 
@@ -217,7 +225,7 @@ function scored(flow, rule, before, now) {
     : number(now, digits);
   return make("div", { class: "score", "data-score": `${flow.name} ${rule}` },
     make("p", {}, name, make("b", {}, figure),
-      make("span", { class: "rank" }, `above ${below} of ${sound.length} sound`)),
+      make("span", { class: "rank" }, `above ${below}/${sound.length} sound`)),
     strip(flow, rule, before, now));
 }
 
@@ -252,7 +260,7 @@ function drawPosition() {
     return make("tr", {}, make("th", { scope: "row" }, flow.name), ...cells.map((values) =>
       make("td", {}, values ? number(values[place], 2) : "\u2013")));
   });
-  const heads = ["", ...(change ? ["before", "now"] : ["score"]), "muted", "difference"];
+  const heads = ["", ...(change ? ["before", "now"] : ["score"]), "muted", "gap"];
   find("reading").replaceChildren(
     make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))),
     make("tbody", {}, ...lines));
@@ -286,7 +294,7 @@ const donor = (number) => parts[parts[state.part].donors[number - 1]].title;
 
 function drawControls() {
   find("parts").replaceChildren(...parts.map((part, at) => make("button",
-    { "aria-current": String(at === state.part), onclick: () => set({ part: at, change: "" }),
+    { "aria-current": String(at === state.part), onclick: () => set({ part: at, change: "", ...highest(at) }),
       title: part.why, style: `--kind: ${data.palette[part.defective ? "defective" : "sound"]}` },
     make("img", { src: part.pictures.find((_, view) => part.present[view]), alt: "" }),
     part.title)));
@@ -307,7 +315,7 @@ function drawControls() {
   }
   find("opacity").value = state.opacity;
   find("outline").checked = state.outline;
-  const kind = shownKind(false), [low, high] = data.limits[kind];
+  const kind = shownKind(), [low, high] = data.limits[kind];
   [find("low").textContent, find("high").textContent] = [number(low), number(high)];
   const line = find("colours").getContext("2d"), image = new ImageData(256, 1);
   for (let at = 0; at < 256; at++) {

@@ -5,11 +5,10 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const { names, height, width, parts, flows } = data;
 const size = height * width; // positions of a view
-const KINDS = { score: "score", agreement: "agreement", change: "what has changed" };
-const START = { part: 0, change: "", view: 0, row: 0, column: 0, map: "score", outline: true,
-  opacity: 0.6 };
+const KINDS = { score: "score", agreement: "agreement", change: "change" };
+const START = { part: 0, change: "", map: "score", outline: true, opacity: 0.6 };
 const talking = flows.findLastIndex((flow) => flow.edges.length); // its arrows are drawn
-let state = { ...START };
+let state;
 
 // ---- small tools
 
@@ -88,6 +87,15 @@ function answer(part, flow, change) {
   };
 }
 
+// Where the last flow gives a part its highest score: there one begins to look.
+function highest(part) {
+  const { views } = answer(part, flows.length - 1, "");
+  const images = views.map((seen) => seen?.image ?? -Infinity);
+  const view = images.indexOf(Math.max(...images));
+  const place = views[view].score.indexOf(images[view]);
+  return { view, row: Math.floor(place / width), column: place % width };
+}
+
 // ---- the state lives in the address
 
 function address(of) {
@@ -108,14 +116,17 @@ function restored(hash) {
   const within = (value, most) => Math.min(Math.max(parseInt(value, 10) || 0, 0), most - 1);
   const part = among(parts.map(({ name }) => name), words.get("part"), START.part);
   const change = words.get("change") ?? "";
+  const view = among(names, words.get("view"), highest(part).view);
   const [row, column] = (words.get("at") ?? "").split(",");
+  const at = words.has("at") ? { row: within(row, height), column: within(column, width) }
+    : highest(part).view === view ? highest(part) : { row: 0, column: 0 };
   const opacity = parseFloat(words.get("opacity"));
   return {
     part,
     change: changes(part).includes(change) ? change : "",
-    view: among(names, words.get("view"), START.view),
-    row: within(row, height),
-    column: within(column, width),
+    row: at.row,
+    column: at.column,
+    view,
     map: words.get("map") in KINDS ? words.get("map") : START.map,
     outline: words.get("outline") !== "0",
     opacity: opacity >= 0 && opacity <= 1 ? opacity : START.opacity,
