@@ -17,14 +17,15 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+for room in ("support", "data"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / room))
 
-from test_check import plant_ten_faults
-from trees import link, picture, tree
+from test_check import plant_ten_faults  # noqa: E402
+from trees import link, picture, tree  # noqa: E402
 
-from mfkit.data import FLIPS
-from mfkit.data import TOTALS as PUBLISHED
-from mfkit.data.check import check
+from mfkit.data import FLIPS  # noqa: E402
+from mfkit.data import TOTALS as PUBLISHED  # noqa: E402
+from mfkit.data.check import check  # noqa: E402
 
 SAMPLES = {"train": 7_293, "sound": 7_275, "defective": 15_642}  # as published, of five views each
 CODES = ("AK", "BX", "CH", "HS", "PS", "QS", "YW", "ZW")

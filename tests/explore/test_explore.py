@@ -24,7 +24,8 @@ from sets import HEIGHT, WIDTH, features, small_flow, small_set
 
 from mfkit.explore import LatentExplorer, Latents
 from mfkit.explore.controls import Pad, Several
-from mfkit.explore.scene import PANELS, Scene, presets
+from mfkit.explore.scene import Scene, presets
+from mfkit.explore.screens import SCREENS
 from mfkit.explore.sheets import overlay
 from mfkit.features import Split
 from mfkit.flow import ViewGraph
@@ -88,7 +89,7 @@ def test_every_panel_of_any_graph(name):
     if views > 1:
         changed |= {"absent": (0,)}
     for state in ({}, changed):
-        for panel in PANELS:
+        for panel in SCREENS:
             explorer.restore(state | {"panel": panel})
             assert complaint(explorer) is None
             assert pixels(explorer).shape[1] == 960
@@ -96,7 +97,7 @@ def test_every_panel_of_any_graph(name):
 
 
 def test_what_is_shown_is_the_figure(explorer):
-    for panel in PANELS:
+    for panel in SCREENS:
         explorer.controls["panel"].value = panel
         assert (pixels(explorer) == png(explorer.figure())).all()
         assert explorer.words.value == Scene(explorer.latents, explorer.state()).words()
@@ -108,7 +109,7 @@ def test_a_set_without_defects_training_samples_or_foreground():
     samples = [latents.samples[index] for index in sound]
     explorer = LatentExplorer(Latents(latents.flows, Split(samples, features(4)[sound])))
     assert list(presets(explorer.latents)) == ["the hardest sound sample", "swapped views", "reset"]
-    for panel in PANELS:
+    for panel in SCREENS:
         explorer.restore({"panel": panel})
         assert complaint(explorer) is None
     explorer.restore({"panel": "set"})
@@ -125,7 +126,7 @@ CHANGES = {
     "sample": SAMPLES,
     "model": st.sampled_from(["epoch 0", "epoch 1"]),
     "against": st.sampled_from(["", "epoch 0", "epoch 1"]),
-    "panel": st.sampled_from(PANELS),
+    "panel": st.sampled_from(list(SCREENS)),
     "view": VIEWS,
     "position": st.tuples(st.integers(0, HEIGHT - 1), st.integers(0, WIDTH - 1)),
     "block": st.integers(0, 2),
@@ -383,7 +384,7 @@ def figures() -> int:
 def test_no_figure_is_left(explorer):
     before = figures()
     for step in range(30):
-        explorer.restore({"panel": PANELS[step % len(PANELS)], "sample": step % 4})
+        explorer.restore({"panel": list(SCREENS)[step % len(SCREENS)], "sample": step % 4})
     assert figures() <= before
     assert plt.get_fignums() == []
 

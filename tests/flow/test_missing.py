@@ -186,9 +186,9 @@ def test_views_that_are_dropped_are_absent_in_training(data, backbone, tmp_path,
     split = training_split(data, backbone, tmp_path)
     forward, shown = MultiFlow.forward, []
 
-    def watching(flow, x, noise, present):
+    def watching(flow, x, noise, present, muted):
         shown.append((present_views(x), present))
-        return forward(flow, x, noise, present)
+        return forward(flow, x, noise, present, muted)
 
     monkeypatch.setattr(MultiFlow, "forward", watching)
     flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
@@ -219,7 +219,7 @@ def test_view_dropout_hides_views_but_never_all(backbone, tmp_path, monkeypatch)
         seen.clear()
         flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
         train(flow, split, Training(epochs=50, view_dropout=rate), tmp_path / str(rate))
-        shown = torch.cat([present for _, _, present in seen])
+        shown = torch.cat([present for _, _, present, _ in seen])
         assert shown.shape == (50 * 8, 5) and shown.any(1).all()
         assert low <= shown.float().mean().item() <= high
         first.append(seen[0][:2])
@@ -278,7 +278,9 @@ def test_views_can_be_left_out_when_scoring(tmp_path):
     pixels.update(pixel_map(scores.maps, MASK_SIZE)[present], truth[present.numpy()])
     labels = [sample.label for sample in samples]
     seen = torch.tensor([sample.labels for sample in samples])[present]
+    sound = ~torch.tensor(labels)
     expected = {
+        "nll": scores.maps[sound][present[sound]].mean().item(),
         "s_auroc": auroc(labels, scores.samples),
         "s_auroc_mean": auroc(labels, scores.images.nanmean(1)),
         "i_auroc": auroc(seen, scores.images[present]),

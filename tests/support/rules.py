@@ -9,7 +9,7 @@ from pathlib import Path
 ALLOWED = {
     "__main__": {"errors"},
     "course": {"data", "errors", "flow"},
-    "explore": {"data", "errors", "features", "flow", "palette", "plot", "score"},
+    "explore": {"data", "errors", "features", "files", "flow", "palette", "plot", "score"},
     "experiment": {"data", "errors", "features", "files", "flow", "plot", "score"},
     "plot": {"data", "files", "palette", "score"},
     "score": {"flow"},
