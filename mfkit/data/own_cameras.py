@@ -123,7 +123,8 @@ def write_rows(
         missing_views: see `write_index`.
 
     Raises:
-        InputError: a sample lacks views, has too many, or contradicts its label.
+        InputError: a sample lacks views, has too many, or contradicts its label; none is there to
+            learn from.
     """
     lenient = allows_missing(missing_views)
     rows: dict[str, list[dict]] = {"train": [], "test": []}
@@ -144,6 +145,8 @@ def write_rows(
                     "filed": sample.code,
                 }
             )
+    if not rows["train"]:
+        raise Fault(f"{base}: no sample to learn from; put sound ones there", "empty split")
     prefix = f"{base.relative_to(image_folder(root)).as_posix()}/".removeprefix("./")
     meta = {"prefix": prefix, "normal_class": normal, "cameras": list(cameras)}
     file = root / "realiad_jsons" / f"{category}.json"
