@@ -12,8 +12,9 @@ from mfkit.data.layout import image_folder, may_lack_views
 from mfkit.errors import Fault
 from mfkit.files import whole_file
 
-__all__ = ["write_index"]
+__all__ = ["SUFFIXES", "Found", "natural", "write_index", "write_rows"]
 
+# Endings of the images that are read, in lower or upper case.
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
 
 
@@ -77,13 +78,55 @@ def write_index(
             "empty split",
         )
     if cameras is None:
-        cameras = sorted({name for sample in samples for name in sample.images}, key=_natural)
+        cameras = sorted({name for sample in samples for name in sample.images}, key=natural)
         if lenient:
             _doubt(cameras, samples)
     if not cameras:
         raise Fault(
             f"{base}: no image there; {', '.join(sorted(SUFFIXES))} are read", "empty split"
         )
+    return write_rows(root, category, base, samples, cameras, normal, mask, missing_views)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A sample as it was found on disk: its name, and its images and masks by camera."""
+
+    folder: Path
+    name: str
+    split: str
+    code: str
+    images: dict[str, Path]
+    masks: dict[str, Path]
+
+
+def write_rows(
+    root: Path,
+    category: str,
+    base: Path,
+    samples: Sequence[Found],
+    cameras: Sequence[str],
+    normal: str = "OK",
+    mask: str = "_mask",
+    missing_views: str = "error",
+) -> Path:
+    """Check what was found and write `ROOT/realiad_jsons/<category>.json`, whole or not at all.
+
+    Arguments:
+        root: see `write_index`, as for all that is not named here.
+        category: the file's name.
+        base: the folder from which the rows' paths start; it holds all images and masks.
+        samples: with paths of images and masks under the names of `cameras`.
+        cameras: V names, in the order of the views.
+        normal: the code of sound samples.
+        mask: what follows the camera in the mask's name that a message proposes.
+        missing_views: see `write_index`.
+
+    Raises:
+        InputError: a sample lacks views, has too many, or contradicts its label; none is there to
+            learn from.
+    """
+    lenient = may_lack_views(missing_views)
     rows: dict[str, list[dict]] = {"train": [], "test": []}
     for sample in samples:
         _check(sample, list(cameras), normal, mask, lenient)
@@ -97,36 +140,29 @@ def write_index(
                     "anomaly_class": sample.code if shown else normal,
                     "image_path": sample.images[camera].relative_to(base).as_posix(),
                     "mask_path": shown.relative_to(base).as_posix() if shown else None,
-                    "sample": f"{sample.split}_{sample.code}_{sample.folder.name}",
+                    "sample": sample.name,
                     "camera": number,
                     "filed": sample.code,
                 }
             )
-    meta = {"prefix": f"{category}/", "normal_class": normal, "cameras": list(cameras)}
+    if not rows["train"]:
+        raise Fault(f"{base}: no sample to learn from; put sound ones there", "empty split")
+    prefix = f"{base.relative_to(image_folder(root)).as_posix()}/".removeprefix("./")
+    meta = {"prefix": prefix, "normal_class": normal, "cameras": list(cameras)}
     file = root / "realiad_jsons" / f"{category}.json"
     with whole_file(file) as draft:
         draft.write_text(json.dumps({"meta": meta, **rows}, indent=1), encoding="utf-8")
     return file
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A sample's folder: its images and masks by camera."""
-
-    folder: Path
-    split: str
-    code: str
-    images: dict[str, Path]
-    masks: dict[str, Path]
-
-
-def _read_tree(base: Path, mask: str) -> list[_Found]:
+def _read_tree(base: Path, mask: str) -> list[Found]:
     samples = []
     for split in ("train", "test"):
-        for folder in sorted((base / split).glob("*/*"), key=lambda path: _natural(str(path))):
+        for folder in sorted((base / split).glob("*/*"), key=lambda path: natural(str(path))):
             code = folder.parent.name
             if folder.is_dir() and not code.startswith(".") and not folder.name.startswith("."):
-                sample = _Found(folder, split, code, {}, {})
+                name = f"{split}_{code}_{folder.name}"
+                sample = Found(folder, name, split, code, {}, {})
                 for path in sorted(folder.iterdir()):
                     if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
                         _add(sample, path, mask)
@@ -134,7 +170,7 @@ def _read_tree(base: Path, mask: str) -> list[_Found]:
     return samples
 
 
-def _add(sample: _Found, path: Path, mask: str) -> None:
+def _add(sample: Found, path: Path, mask: str) -> None:
     kind = sample.masks if path.stem.endswith(mask) else sample.images
     camera = path.stem.removesuffix(mask)
     other = kind.setdefault(camera, path)
@@ -146,7 +182,7 @@ def _add(sample: _Found, path: Path, mask: str) -> None:
         )
 
 
-def _check(sample: _Found, cameras: list[str], normal: str, mask: str, lenient: bool) -> None:
+def _check(sample: Found, cameras: list[str], normal: str, mask: str, lenient: bool) -> None:
     missing = [camera for camera in cameras if camera not in sample.images]
     surplus = [name for name in [*sample.images, *sample.masks] if name not in cameras]
     known = ", ".join(cameras)
@@ -163,14 +199,14 @@ def _check(sample: _Found, cameras: list[str], normal: str, mask: str, lenient: 
     elif sample.code != normal and not sample.masks and not missing:
         kind, text = "label", "a defective sample without a mask; add one for each view that shows "
         text += f"the defect, such as {cameras[0]}{mask}.png"
-    elif not SAMPLE.fullmatch(sample.code + sample.folder.name):
+    elif not SAMPLE.fullmatch(sample.name):
         kind, text = "file name", "rename it with letters, digits, '_', '.' and '-' only"
     else:
         return
     raise Fault(f"{sample.folder}: {text}", kind)
 
 
-def _doubt(cameras: list[str], samples: list[_Found]) -> None:
+def _doubt(cameras: list[str], samples: list[Found]) -> None:
     """A misspelt name would become a camera of its own, if images may be missing."""
     for camera in cameras:
         count = sum(camera in sample.images for sample in samples)
@@ -182,6 +218,6 @@ def _doubt(cameras: list[str], samples: list[_Found]) -> None:
             )
 
 
-def _natural(text: str) -> list:
+def natural(text: str) -> list:
     """A sort key by which cam2 comes before cam10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", text)]
