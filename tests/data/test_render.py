@@ -17,7 +17,7 @@ RECIPE = DATA / "render"
 SEEN_BY = {"front": 2, "right": 3, "top": 1, "back": 4, "left": 5, "contacts": 4, "number": 5}
 VALUES = {"front": 24, "right": 24, "top": 5, "back": 5, "left": 5, "contacts": 3, "number": 3}
 MISFITS = ("JC", "HP", "XH")
-DRAWS = 20_000
+DRAWS = 4_000
 
 
 @pytest.fixture(scope="module")
@@ -201,35 +201,33 @@ def test_every_value_is_replaced_evenly(recipe):
 
 
 def test_a_place_is_seen_by_one_camera(recipe):
-    """By the renderer's buffers; and a misfit differs from its sound twin in nothing else."""
-    sample, truth = recipe["sample"], recipe["truth"]
-    for one in (s for s in sample.plan("wire_plug") if s.code in MISFITS and s.number == 1):
-        built = sample.build(one)
-        names = [piece.name for piece in built.studio.pieces]
-        for camera in range(1, 6):
-            buffers = [built.studio.measure(camera, ray)["piece"] for ray in range(truth.RAYS)]
-            for place, seer in SEEN_BY.items():
-                pieces = [k for k, name in enumerate(names) if name.strip("1234") in place]
-                assert pieces
-                seen = min(np.isin(buffers, k).sum() / truth.RAYS for k in pieces)
-                most = max(np.isin(buffers, k).sum() for k in pieces)
-                assert seen > 400 if camera == seer else most == 0, (place, camera)
-        sample.forget(built)
+    """By the renderer's buffers: no other camera has a single pixel of it."""
+    built = recipe["sample"].build(recipe["sample"].Sample("wire_plug", "test", "XH", 1))
+    names = [piece.name for piece in built.studio.pieces]
+    for camera in range(1, 6):
+        shown = built.studio.measure(camera)["piece"]
+        for place, seer in SEEN_BY.items():
+            pieces = [
+                k for k, name in enumerate(names) if name.strip("1234") in (place, place[:-1])
+            ]
+            assert pieces
+            seen = [(shown == k).sum() for k in pieces]
+            assert min(seen) > 400 if camera == seer else max(seen) == 0, (place, camera, seen)
+    recipe["sample"].forget(built)
 
 
-@pytest.mark.parametrize("code", MISFITS)
-def test_a_misfit_is_a_sound_plug_in_all_else(recipe, code):
+def test_a_misfit_is_a_sound_plug_in_all_else(recipe):
     """Same dice, same part: pose, light, skins and shapes are those of the sound plug."""
     sound, rig, _ = recipe["plug"].build(np.random.default_rng(4))
-    wrong, other, _ = recipe["plug"].build(np.random.default_rng(4), code)
-    assert rig == other
     there = {piece.name: piece for piece in sound}
-    for piece in wrong:
-        twin = there.get(piece.name)
-        if twin and piece.fits:
-            same = np.array_equal(piece.skin.colour, twin.skin.colour)
-            assert same or code == "HP"  # nobody can say which of two places is the wrong one
-        if twin:
+    assert all(piece.fits for piece in sound)
+    for code in MISFITS:
+        pieces, other, _ = recipe["plug"].build(np.random.default_rng(4), code)
+        assert rig == other
+        assert not all(piece.fits for piece in pieces)
+        for piece in (piece for piece in pieces if piece.name in there):
+            twin = there[piece.name]
             assert np.array_equal(piece.skin.relief, twin.skin.relief)
             assert (piece.place, piece.turn) == (twin.place, twin.turn)
-    assert all(piece.fits for piece in sound) and not all(piece.fits for piece in wrong)
+            if piece.fits:
+                assert np.array_equal(piece.skin.colour, twin.skin.colour)
