@@ -127,7 +127,7 @@ function restored(hash) {
     row: at.row,
     column: at.column,
     view,
-    map: words.get("map") in KINDS ? words.get("map") : START.map,
+    map: Object.hasOwn(KINDS, words.get("map")) ? words.get("map") : START.map,
     outline: words.get("outline") !== "0",
     opacity: opacity >= 0 && opacity <= 1 ? opacity : START.opacity,
   };
