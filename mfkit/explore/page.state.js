@@ -17,11 +17,12 @@ function bytes(text) {
 }
 
 function number(value, digits = 2) {
-  return value.toFixed(digits).replace("-", "\u2212");
+  const text = value.toFixed(digits);
+  return (parseFloat(text) ? text : text.replace("-", "")).replace("-", "\u2212");
 }
 
 function signed(value, digits = 2) {
-  return (value > 0 ? "+" : "") + number(value, digits);
+  return (parseFloat(value.toFixed(digits)) > 0 ? "+" : "") + number(value, digits);
 }
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
