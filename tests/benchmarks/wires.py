@@ -26,6 +26,7 @@ import torch
 from matplotlib.figure import Figure
 from pages import Rows, fill, seed_table, slug
 from sklearn.linear_model import RidgeCV
+from torch import Tensor
 
 from mfkit import HEAT, plot
 from mfkit.data import MISFITS, read_category
@@ -35,13 +36,14 @@ from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore, Split, load_backbone
 from mfkit.flow import load_flow
-from mfkit.score import Usual, auroc, combined
+from mfkit.score import Agreement, Usual, agreement_map, auroc, combined, swap_views
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "runs" / "wires"
 DATA = ROOT / "data" / "mini-iad"
 PAGE = ROOT / "notebooks" / "results" / "wires.md"
 NAME = "wire_plug"
+PLAIN = ("screw_block", "control_knob", "cast_flange")
 SEEDS = (0, 1, 2)
 VARIANTS = {
     "Gaussian": {"method": "gaussian", "linear": False},
@@ -74,7 +76,13 @@ TABLE = {
 ROWS = Rows(
     PAGE.with_suffix(".json"),
     "python tests/benchmarks/wires.py",
-    {"variant": list(VARIANTS), "seed": SEEDS, "samples": COUNTS, "rule": ("pooled", "whole")},
+    {
+        "variant": list(VARIANTS),
+        "seed": SEEDS,
+        "samples": COUNTS,
+        "rule": ("pooled", "whole"),
+        "category": PLAIN,
+    },
 )
 
 
@@ -91,6 +99,8 @@ def main() -> None:
     if options.step == "all":
         for rule in ("pooled", "whole"):
             ROWS.once("ridge", ridge, rule=rule)
+        for category in PLAIN:
+            ROWS.once("swaps", swaps, category=category)
         for seed in SEEDS:
             ROWS.once("fresh", fresh, variant=TALKING, seed=seed)
         for variant, samples in itertools.product(CURVE, COUNTS):
@@ -147,13 +157,26 @@ def _kinds(scores, codes: list[str]) -> list[float]:
 
 
 def ridge(rule: str) -> dict:
-    """One view's features predicted from the others' by ridge regression, without any flow.
+    """What ridge regression leaves of plain defects and of misfits."""
+    home = RUNS / "features" / "efficientnet_lite0" / NAME
+    train, test = (FeatureStore(home / f"{name}.f16")[:] for name in ("train", "test"))
+    left = _left(train, test, rule)
+    codes = [sample.code for sample in read_category(DATA, NAME).test]
+    kinds = np.isin(codes, list(MISFITS))
+    sound = np.array(codes) == "OK"
+    areas = {
+        name: 100 * auroc(list(~sound[chosen]), torch.tensor(left[chosen]))
+        for name, chosen in {"plain": ~kinds, "misfits": sound | kinds}.items()
+    }
+    return areas | dict(zip(KINDS, _kinds(left, codes), strict=True))
+
+
+def _left(train: Tensor, test: Tensor, rule: str) -> np.ndarray:
+    """One view's features predicted from the others' by ridge regression, without any flow: (N,).
 
     The score is the mean square of what is left, in units of what leaving one training sample out
     leaves; the ridge is the one of six that leaves least there.
     """
-    home = RUNS / "features" / "efficientnet_lite0" / NAME
-    train, test = (FeatureStore(home / f"{name}.f16")[:] for name in ("train", "test"))
     if rule == "pooled":
         train, test = (x.mean((3, 4), keepdim=True) for x in (train, test))
     mean, spread = train.mean(0), train.std(0).clamp(min=1e-4)
@@ -167,14 +190,46 @@ def ridge(rule: str) -> dict:
         best = list(model.alphas).index(model.alpha_)
         unit = model.cv_results_[..., best].mean(0)
         left += ((test[:, view] - model.predict(more)) ** 2 / unit).mean(1)
-    codes = [sample.code for sample in read_category(DATA, NAME).test]
-    kinds = np.isin(codes, list(MISFITS))
-    sound = np.array(codes) == "OK"
-    areas = {
-        name: 100 * auroc(list(~sound[chosen]), torch.tensor(left[chosen]))
-        for name, chosen in {"plain": ~kinds, "misfits": sound | kinds}.items()
+    return left
+
+
+def swaps(category: str) -> dict:
+    """Whole sound test samples against those with one view of another, five views, three donors.
+
+    For each view and donor an AUROC; their mean. By ridge regression on pooled features, and by the
+    agreement of a Gaussian with linear messages, which a run of this category leaves.
+    """
+    folder = RUNS / "gaussian-swaps"
+    run(
+        DATA,
+        folder,
+        category,
+        "together",
+        method="gaussian",
+        features=RUNS / "features",
+        held_out=0.0,
+    )
+    home = RUNS / "features" / "efficientnet_lite0" / category
+    train, test = (FeatureStore(home / f"{name}.f16")[:] for name in ("train", "test"))
+    sound = test[[not sample.label for sample in read_category(DATA, category).test]]
+    files = RunFolder(folder).category(category)
+    flow, usual = load_flow(files.model), Usual(*torch.from_numpy(np.load(files.usual)))
+
+    def agreement(x: Tensor) -> Tensor:
+        maps = torch.cat([agreement_map(flow, part) for part in x.split(8)])
+        return Agreement.of(maps, usual=usual).samples
+
+    rules = {
+        "ridge": lambda x: torch.tensor(_left(train, x, "pooled")),
+        "agreement": agreement,
     }
-    return areas | dict(zip(KINDS, _kinds(left, codes), strict=True))
+    labels = [False] * len(sound) + [True] * len(sound)
+    areas = {name: [] for name in rules}
+    for view, donor in itertools.product(range(sound.shape[1]), range(3)):
+        swapped = swap_views(sound, [view], torch.Generator().manual_seed(donor))
+        for name, rule in rules.items():
+            areas[name].append(100 * auroc(labels, rule(torch.cat([sound, swapped]))))
+    return {name: float(np.mean(found)) for name, found in areas.items()}
 
 
 def fresh(variant: str, seed: int) -> dict:
@@ -231,10 +286,11 @@ def picture() -> None:
 def page() -> None:
     """Draw the picture, fill the page's tables."""
     picture()
-    titles = {"ridge": "rule", "curve": "variant"}
+    titles = {"ridge": "rule", "swaps": "category"}
     for name, columns in {
         "runs": TABLE,
         "ridge": {key: TABLE[key] for key in ("plain", "misfits", *KINDS)},
+        "swaps": {"ridge": ("ridge", 1), "agreement": ("Gaussian, linear messages", 1)},
         "fresh": {key: TABLE[key] for key in TABLE if key not in ("weights", "seconds")},
         "curve": {key: TABLE[key] for key in ("plain_joined", "misfits_joined", *KINDS, "nll")},
     }.items():
