@@ -8,7 +8,7 @@ with), `model_file` (the model on disk).
 
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp
 from mfkit.flow.messages import MESSAGES, CrossViewNet
-from mfkit.flow.model_file import load_flow, save_flow, save_state
+from mfkit.flow.model_file import load_flow, load_state, save_flow, save_state
 from mfkit.flow.multiflow import MultiFlow
 from mfkit.flow.neighbours import Neighbours, coreset
 from mfkit.flow.noise import NOISES
@@ -31,6 +31,7 @@ __all__ = [
     "Whiten",
     "coreset",
     "load_flow",
+    "load_state",
     "save_flow",
     "save_state",
     "soft_clamp",
