@@ -71,7 +71,14 @@ class Digests:
 
     def _read(self, paths: Sequence[Path], names: dict, states: dict) -> None:
         sizes = [states[path][0] for path in paths]
-        bar = tqdm(total=sum(sizes), desc="digests", unit="B", unit_scale=True, leave=False)
+        bar = tqdm(
+            total=sum(sizes),
+            desc="digests",
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            disable=sum(sizes) < 2 * BLOCK,  # what takes no time needs no bar
+        )
         with ThreadPoolExecutor(4) as pool, bar:
             waiting, held = [], 0
             for number, (path, size) in enumerate(zip(paths, sizes, strict=True), 1):

@@ -104,19 +104,22 @@ class Job:
         with locked(self.out.lock, self.category.name):
             for folder in (self.out.path, self.features.path):
                 clear_drafts(folder)
+            sources = self.sources()
+            stage = self.out.stage(self.mark(sources))
             try:
-                row = self._run()
-                row = self.keep(row) if self.keep else row
-                settle(self.out, row)
-            finally:
-                clear_stages(self.out)
+                row = self._run(sources, stage)
+            except BaseException:
+                clear_stages([stage])
+                raise
+            row = self.keep(row) if self.keep else row  # from now on its files must not be lost
+            settle(self.out, row)
+            clear_stages(self.out.stages)
             return row
 
-    def _run(self) -> dict:
-        sources, seconds = self.sources(), {}
-        mark = self.mark(sources)
-        clear_stages(self.out)
-        stage = self.out.stage(mark)
+    def _run(self, sources: dict[str, str | None], stage: CategoryFolder) -> dict:
+        """Write the files of the result into a folder of their own; its row."""
+        seconds = {}
+        clear_stages([stage])
         masks = load_masks(self.settings.foreground, self.data, self.category.name)
         with _timed(seconds, "features"):
             features = self._features()
@@ -151,7 +154,7 @@ class Job:
         return {
             **row,
             "epochs": self.settings.training.epochs,
-            "mark": mark,
+            "mark": self.mark(sources),
             "files": files_of(stage.path),
         }
 

@@ -7,6 +7,7 @@ counts. A file that it names is either in its place or still in that folder.
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,19 +67,19 @@ def settle(folder: CategoryFolder, row: dict) -> list[str]:
     return wrong
 
 
-def clear_stages(folder: CategoryFolder) -> None:
+def clear_stages(stages: Iterable[CategoryFolder]) -> None:
     """Remove files that no row names, of processes that were killed or failed.
 
-    Only for who holds the category's lock and has settled its row.
+    Only for who holds the category's lock, and has settled its row or knows whose they are.
     """
-    for stage in folder.stages:
-        shutil.rmtree(stage, ignore_errors=True)
+    for stage in stages:
+        shutil.rmtree(stage.path, ignore_errors=True)
 
 
 def tidy(folder: CategoryFolder) -> None:
     """Remove what killed processes left beside a result that is done, unless one works there."""
     with suppress(Timeout, OSError), FileLock(folder.lock, timeout=0):
-        clear_stages(folder)
+        clear_stages(folder.stages)
         clear_drafts(folder.path)
 
 

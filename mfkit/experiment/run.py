@@ -185,7 +185,7 @@ def _done(job: Job, row: dict, before: str) -> bool:
         row: of results.json.
         before: where the data lay then.
     """
-    name = job.category.name
+    name, wrong = job.category.name, settle(job.out, row)
     if row["epochs"] < job.settings.training.epochs:
         return False
     sources = job.sources()
@@ -195,9 +195,11 @@ def _done(job: Job, row: dict, before: str) -> bool:
     if row.get("foreground") != sources["foreground"]:
         tqdm.write(f"{name}: its foreground masks have changed since it was done")
         return False
-    if "files" not in row and (files := adopt(job.out)) is not None:  # of an earlier mfkit
-        row = job.keep({**row, **sources, "mark": job.mark(sources), "files": files})
-    wrong = settle(job.out, row) if "files" in row else [f"{job.out.path} lacks files"]
+    if "files" not in row:  # of an earlier mfkit
+        files = adopt(job.out)
+        wrong = [] if files else [f"{job.out.path} lacks files of its result"]
+        if files:
+            job.keep({**row, **sources, "mark": job.mark(sources), "files": files})
     if wrong:
         tqdm.write(f"{name}: {'; '.join(wrong)}; it is made again")
         return False

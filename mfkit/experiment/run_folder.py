@@ -35,7 +35,7 @@ class CategoryFolder:
         adeval: for the official tool.
         program, card: of the deployed model.
         lock: held by the process that works here.
-        stages: folders of files that belong to a result and have not got their names yet.
+        stages: folders of files that belong to a result and have not got their places yet.
     """
 
     def __init__(self, path: str | Path):
@@ -53,8 +53,8 @@ class CategoryFolder:
         self.lock = self.path / ".lock"
 
     @property
-    def stages(self) -> list[Path]:
-        return sorted(self.path.glob(".result-*"))
+    def stages(self) -> list["CategoryFolder"]:
+        return [CategoryFolder(path) for path in sorted(self.path.glob(".result-*"))]
 
     def stage(self, mark: str) -> "CategoryFolder":
         """Where the files of a result are written before they replace those of an older one."""

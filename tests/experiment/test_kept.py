@@ -185,7 +185,7 @@ def test_files_of_two_results_are_never_mixed(root, tmp_path, monkeypatch, momen
             patch.setattr("mfkit.experiment.run.add_result", killed)
         else:
             patch.setattr("mfkit.experiment.job.settle", killed)
-        patch.setattr("mfkit.experiment.job.clear_stages", lambda folder: None)
+        patch.setattr("mfkit.experiment.job.clear_stages", lambda stages: None)
         run(root, out, epochs=4)
     expected = read_results(whole)["categories"]["audiojack"]
     assert [path.name for path in (out / "audiojack").glob(".result-*")]
@@ -214,6 +214,8 @@ def test_an_extension_that_fails_costs_nobody_a_result(root, tmp_path, capsys):
         run(root, out, epochs=4)
     rows = read_results(out)["categories"]
     assert rows["gears"] == before["gears"] and rows["audiojack"]["epochs"] == 4
+    with pytest.warns(UserWarning, match=r"the same number of epochs \(audiojack 4, gears 2\)"):
+        table([out])
     mask.write_bytes(content)
     capsys.readouterr()
     run(root, out, "gears")
