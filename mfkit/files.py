@@ -82,20 +82,27 @@ def locked(path: str | Path, what: str) -> Iterator[None]:
     Arguments:
         path: the file of the lock, which stays.
         what: is waited for, for the message: "audiojack".
+
+    Raises:
+        OSError: the file system knows no locks, or does not allow this one; it names `path`.
     """
     path, lock = Path(path), FileLock(path)
     try:
-        lock.acquire(timeout=0.5)
-    except Timeout:
-        print(
-            f"{what}: waiting for {_holder(path)}, which holds {path}; Ctrl-C ends the wait",
-            file=sys.stderr,
-            flush=True,
-        )
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0.5)
+        except Timeout:
+            print(
+                f"{what}: waiting for {_holder(path)}, which holds {path}; Ctrl-C ends the wait",
+                file=sys.stderr,
+                flush=True,
+            )
+            lock.acquire()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
-        with suppress(OSError):  # who waits elsewhere will read it
-            path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        if not hasattr(lock, "pid"):  # without flock, filelock itself writes who holds it
+            with suppress(OSError):
+                path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         lock.release()

@@ -170,14 +170,15 @@ def _wrong_row(path: Path, results: dict) -> str | None:
         files = row.get("files", {})
         if wrong := misfit(row, _newer("row", row), title) or misfit(files, {str: str}, title):
             return wrong
-        if any(
-            Path(part).name != part or part == ".." for part in (name, row.get("mark", "-"), *files)
-        ):
+        places = (name, row.get("mark", "-"), *files)
+        if any(Path(place).name != place or place in ("", "..") for place in places):
             return f"{title} names something outside its folder"
-        numbers = {key: row[key] for key in (*METRICS, *FURTHER) if key in row}
-        for key, value in numbers.items():
-            if misfit(value, Real) or not -1e-6 <= value <= 1 + 1e-6:
-                return f"{title}: {key!r} should be from 0 to 1, got {value!r}"
+        if wrong := _wrong_figure(row, title):
+            return wrong
+    mean, title = results["mean"], f"{path}: the mean"
+    needed = dict.fromkeys(METRICS, Real) if results["categories"] else {}
+    if wrong := misfit(mean, needed, title) or _wrong_figure(mean, title):
+        return wrong
     parts = {"config": results["config"], "results": results}
     for kind, part in parts.items():
         if wrong := misfit(part, _newer(kind, part), f"{path}: its {kind}"):
@@ -186,6 +187,14 @@ def _wrong_row(path: Path, results: dict) -> str | None:
         settings_of(results["config"])
     except InputError as error:
         return f"{path}: its settings are impossible ({error})"
+    return None
+
+
+def _wrong_figure(figures: dict, title: str) -> str | None:
+    for key in METRICS | FURTHER:
+        value = figures.get(key, 0)
+        if misfit(value, Real) or not -1e-6 <= value <= 1 + 1e-6:
+            return f"{title}: {key!r} should be from 0 to 1, got {value!r}"
     return None
 
 

@@ -1,6 +1,10 @@
 """However a command ends: its word, its exit code, and nothing left lying about."""
 
+import errno
+import fcntl
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +14,7 @@ import pytest
 from children import Child, until
 from trees import tree
 
+from mfkit.__main__ import main
 from mfkit.experiment.run import run
 from mfkit.files import HOST, clear_drafts, whole_file
 
@@ -122,3 +127,38 @@ def test_a_strange_environment_is_no_trouble(tmp_path):
             cwd=ROOT, capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    tree(tmp_path / "data")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(r"error: .*audiojack/.lock: No locks available; mount it with locks", said)
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_disk_that_is_full_when_a_model_is_deployed(tmp_path):
+    """PyTorch's own writer aborted the whole process (SIGABRT)."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small tmpfs needs root, as CI has it")
+    try:
+        tree(tmp_path / "data")
+        run(tmp_path / "data", small / "out")
+        room = shutil.disk_usage(small).free
+        (small / "full").write_bytes(bytes(room - 8192))
+        command = ["deploy", "--run", str(small / "out"), "--category", "audiojack"]
+        child = Child(command, tmp_path / "log")
+        assert child.wait() == 2
+        said = (tmp_path / "log").read_text().strip().splitlines()[-1]
+        assert said.startswith("error: ") and "No space left on device; make room" in said
+        assert leftovers(small) == [] and not list(small.rglob("score.pt2"))
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
