@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -103,7 +104,7 @@ class Digests:
     def _remember(self) -> None:
         if self.memory:
             self._known = self._remembered() | self._known  # what others found out meanwhile
-            with whole_file(self.memory) as draft:
+            with suppress(OSError), whole_file(self.memory) as draft:  # it may be another's folder
                 draft.write_text(json.dumps(self._known))
 
 

@@ -17,8 +17,11 @@ __all__ = ["Checkpoint"]
 FORM = {
     "settings": {"flow": dict},
     "history": [{"epoch": int, "loss": Real, "seconds": Real}],
+    "flow": dict,
+    "optimizer": {"state": dict, "param_groups": list},
+    "schedule": {"last_epoch": int},
 }
-"""What every checkpoint has, besides a state for each part."""
+"""What every checkpoint has that any mfkit wrote."""
 
 
 class Checkpoint:
@@ -74,10 +77,11 @@ class Checkpoint:
             state = load_state(self.path)
         except Exception as error:  # whatever somebody put there
             raise self._damaged(error) from error
-        wrong = misfit(state, FORM | dict.fromkeys(self.parts, dict), "it")
+        wrong = misfit(state, FORM, "it")
         if not wrong:
             epochs = [row["epoch"] for row in state["history"]]
-            wrong = None if epochs == list(range(1, len(epochs) + 1)) else "its epochs have gaps"
+            right = epochs and epochs == list(range(1, len(epochs) + 1))
+            wrong = None if right else "its epochs have gaps"
         if wrong:
             raise self._damaged(wrong)
         return state

@@ -112,6 +112,15 @@ def test_a_damaged_memory_is_as_good_as_none(root, tmp_path, content):
     assert len(json.loads(memory.read_text())) > 10
 
 
+def test_a_memory_that_cannot_be_written_is_no_trouble(root):
+    """Features may be shared out of a folder of someone else."""
+    for memory in (
+        "/proc/digests.json",
+        root / "realiad_jsons" / "audiojack.json" / "digests.json",
+    ):
+        assert data_fingerprint(category(root), Digests(root, memory))
+
+
 def test_what_is_no_regular_file_is_named(root, tmp_path):
     image = category(root).train[0].images[0]
     image.unlink()
