@@ -2,6 +2,7 @@
 
 from numbers import Real
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 
@@ -87,8 +88,9 @@ class Checkpoint:
         return state
 
     def _damaged(self, reason: object) -> InputError:
+        short = shorten(str(reason), 200)  # PyTorch lists all weights
         return InputError(
-            f"{self.path} is damaged ({reason}): delete it, and training starts from the beginning"
+            f"{self.path} is damaged ({short}): delete it, and training starts from the beginning"
         )
 
     def save(self, history: list[dict]) -> None:

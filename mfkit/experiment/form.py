@@ -46,6 +46,8 @@ NAMES = {
     int: "a whole number",
     str: "text",
     bool: "true or false",
+    dict: "an object",
+    list: "a list",
     type(None): "null",
 }
 

@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 
@@ -32,7 +33,8 @@ def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow
     except FileNotFoundError:
         raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None
     except Exception as error:  # torch.load raises almost anything for a file that is not its own
-        raise InputError(f"{path} is not a model written by mfkit: {error}") from error
+        reason = shorten(str(error), 200)  # PyTorch lists all weights
+        raise InputError(f"{path} is not a model written by mfkit: {reason}") from error
     return flow.to(device).eval()
 
 

@@ -63,8 +63,9 @@ def attacked(command: list[str], capsys, codes: tuple[int, ...] = (0, 2)) -> str
 def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
     """Where in a JSON value something can be replaced."""
     yield path
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, part in parts if isinstance(value, dict | list) else ():
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for key, part in value.items() if isinstance(value, dict) else ():
         yield from places_in(part, (*path, key))
 
 
