@@ -106,12 +106,15 @@ class Job:
                 clear_drafts(folder)
             sources = self.sources()
             stage = self.out.stage(self.mark(sources))
+            kept = False
             try:
                 row = self._run(sources, stage)
-            except BaseException:
-                clear_stages([stage])
+                kept = True  # from now on its files must not be lost, unless the row is refused
+                row = self.keep(row) if self.keep else row
+            except BaseException as error:
+                if not kept or isinstance(error, InputError):
+                    clear_stages([stage])
                 raise
-            row = self.keep(row) if self.keep else row  # from now on its files must not be lost
             settle(self.out, row)
             clear_stages(self.out.stages)
             return row
