@@ -194,5 +194,5 @@ def deploy(out: str | Path, category: str) -> list[Path]:
     foreground = read_results(out)["config"]["foreground"] != "none"
     program = export_scorer(load_flow(folder.model), folder.program, foreground=foreground)
     with whole_file(folder.card) as draft:
-        draft.write_text(card, encoding="utf-8")
+        draft.write_text(card, encoding="utf-8", errors="backslashreplace")
     return [program, folder.card]
