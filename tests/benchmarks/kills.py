@@ -28,6 +28,7 @@ from mfkit.experiment import PRESETS, read_results
 from mfkit.features import BACKBONES
 
 NAMES = ("audiojack", "gears", "mint")
+WORDS = ("index", "masks", "features", "training", "evaluation", "waiting", "done before")
 SAME = ("scores.csv", "maps.npy")  # to the bit; model.pt holds the same weights, see below
 
 
@@ -53,7 +54,7 @@ def main() -> None:
         compare(home)
     print(
         f"{sum(killed.values())} kills, of these "
-        + ", ".join(f"{count} {moment}" for moment, count in killed.items())
+        + ", ".join(f"{count} at {last!r}" for last, count in killed.items())
         + f": results identical, {len(NAMES)} of {len(NAMES)} rows, no leftovers"
     )
 
@@ -64,7 +65,7 @@ def command(home: Path, out: str) -> list[str]:
 
 
 def kill(home: Path, kills: int, luck: random.Random, whole: float) -> dict[str, int]:
-    """Kill both processes again and again; how often, by what the run had left at that moment."""
+    """Kill both processes again and again; how often, by what the process did last."""
     found: dict[str, int] = {}
     children = [Child(command(home, "out"), home / f"{n}.log") for n in range(2)]
     while sum(found.values()) < kills:
@@ -77,8 +78,8 @@ def kill(home: Path, kills: int, luck: random.Random, whole: float) -> dict[str,
         else:
             os.kill(children[number].pid, signal.SIGKILL)
             children[number].wait()
-            moment = state(home / "out")
-            found[moment] = found.get(moment, 0) + 1
+            last = moment(home / f"{number}.log")
+            found[last] = found.get(last, 0) + 1
         children[number] = Child(command(home, "out"), home / f"{number}.log")
     for child in children:
         os.kill(child.pid, signal.SIGKILL)
@@ -96,15 +97,11 @@ def fresh(home: Path, luck: random.Random) -> None:
         next((home / "out" / "features").rglob(f"{name}/train.f16")).unlink(missing_ok=True)
 
 
-def state(out: Path) -> str:
-    """What there is at this moment, in words."""
-    if any(out.rglob(".result-*")):
-        return "while a result was written"
-    if any(out.rglob("*.part*")):
-        return "while another file was written"
-    if not (out / "results.json").exists():
-        return "before the first result"
-    return f"with {len(read_results(out)['categories'])} rows"
+def moment(log: Path) -> str:
+    """What a killed process did last, by what it had said."""
+    text = log.read_text(errors="replace")
+    last = max(WORDS, key=text.rfind)
+    return last if last in text else "begin"
 
 
 def compare(home: Path) -> None:
