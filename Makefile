@@ -3,7 +3,7 @@
 PYTHON ?= python3
 CATEGORY ?= screw_block wire_plug
 RUN = .venv/bin/python -m mfkit run --preset together --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
-NBVAL = --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
+NBVAL = -p tests.support.kernels --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
 
 .PHONY: demo test test-browser lab notebooks lint

@@ -1,23 +1,68 @@
 """The command line: python -m mfkit run | check | table | export | deploy."""
 
 import argparse
+import importlib
+import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import mfkit
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; exit code 0 if all is well, 1 if a check found faults, 2 on errors."""
-    options = vars(_parser().parse_args(arguments))
+    """Run one command.
+
+    Returns:
+        exit code 0 if all is well, 1 if a check found faults, 2 on errors, 130 if it was ended, by
+        Ctrl-C or by a queue, 141 if the reader of what it prints has left.
+    """
+    try:
+        with _ended_like_ctrl_c():
+            code = _command(vars(_parser().parse_args(arguments)))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("stopped; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `| head -1`: nobody is left to be told
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError):  # a stream may be no file
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(nowhere, stream.fileno())
+        return 141
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """What a queue sends when the time is over, and a terminal that closes, ends as Ctrl-C does."""
+
+    def end(number: int, _) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there can signals be caught
+        return
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    caught = [number for number in known if signal.getsignal(number) == signal.SIG_DFL]
+    for number in caught:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _command(options: dict) -> int:
     command = options.pop("command")
     try:
         return command(**options)
     except (InputError, Diverged) as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("stopped; the same command continues where it stopped", file=sys.stderr)
-        return 130
     except OSError as error:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError)
         if not (cannot_write(error) or in_the_way):
@@ -55,8 +100,8 @@ def _table(runs: list[str], published: bool, form: str) -> int:
     return 0
 
 
-def _export(run: str, category: str) -> int:
-    print(mfkit.export(run, category))
+def _export(run: str, category: str, data: str | None) -> int:
+    print(mfkit.export(run, category, data))
     return 0
 
 
@@ -94,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     part.set_defaults(command=_export)
     part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
+    part.add_argument("--data", metavar="ROOT", help="where the data lie now, if they moved")
 
     part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
     part.set_defaults(command=_deploy)
@@ -185,5 +231,22 @@ def _data_options(part: argparse.ArgumentParser) -> None:
     )
 
 
+def _environment() -> None:
+    """Variables of the environment that this program can do without do not stop it."""
+    os.environ["MPLBACKEND"] = "agg"  # pictures go into files
+    if not os.environ.get("OMP_NUM_THREADS", "1").split(",")[0].isdigit():
+        del os.environ["OMP_NUM_THREADS"]
+    try:
+        importlib.import_module("tqdm.std")
+    except ValueError as error:  # it reads variables when it is imported
+        for name in [name for name in os.environ if name.startswith("TQDM_")]:
+            print(f"warning: {name} is left out of account: {error}", file=sys.stderr)
+            del os.environ[name]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+
+
 if __name__ == "__main__":
+    _environment()
     sys.exit(main())

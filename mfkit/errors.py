@@ -9,6 +9,8 @@ NO_ROOM = {
     errno.EDQUOT: "make room",
     errno.EACCES: "change its permissions",
     errno.EROFS: "mount it for writing",
+    errno.ENOLCK: "mount it with locks (flock)",
+    errno.EOPNOTSUPP: "mount it with locks (flock)",
 }
 """Why nothing at all can be written any more, and what to do."""
 

@@ -9,7 +9,14 @@ tree -> a JSON file), the same for the sets of others (`other_sets`, `strips`, `
 
 from mfkit.data.category import categories, read_category
 from mfkit.data.codes import CODES, MISFITS
-from mfkit.data.fingerprint import data_fingerprint, images_fingerprint
+from mfkit.data.fingerprint import (
+    Digests,
+    data_fingerprint,
+    digest_lines,
+    former_data_fingerprints,
+    former_images_fingerprint,
+    images_fingerprint,
+)
 from mfkit.data.images import read_image, read_mask
 from mfkit.data.index import Row, read_rows
 from mfkit.data.layout import DataSet
@@ -27,10 +34,14 @@ __all__ = [
     "TOTALS",
     "Category",
     "DataSet",
+    "Digests",
     "Row",
     "Sample",
     "categories",
     "data_fingerprint",
+    "digest_lines",
+    "former_data_fingerprints",
+    "former_images_fingerprint",
     "images_fingerprint",
     "read_category",
     "read_image",

@@ -1,8 +1,9 @@
 """A whole experiment: train, evaluate, compare, hand on.
 
 Read in this order: `settings` (what can be chosen), `devices`, `run_folder` (which files a
-run leaves), `checkpoint` and `train`, `evaluation`; `job` (one category end to end), `results`,
-`run` (all categories); then `published` and `tables`, `adeval` and `deploy` (what others use),
+run leaves), `form` (what they must look like), `checkpoint` and `train`, `evaluation`;
+`result_files` (taken together or not at all), `job` (one category end to end), `results`, `run`
+(all categories); then `published` and `tables`, `adeval` and `deploy` (what others use),
 `cost` and `cluster` (large data sets).
 """
 

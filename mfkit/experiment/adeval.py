@@ -1,28 +1,31 @@
 """What ADEval, the official tool of Real-IAD, reads."""
 
+import os
 import pickle
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mfkit.data import data_fingerprint, read_category
+from mfkit.data import DataSet, Digests, read_category
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import MASK_SIZE
-from mfkit.experiment.results import finished
-from mfkit.experiment.run_folder import RunFolder
+from mfkit.experiment.results import finished, same_data
+from mfkit.experiment.run_folder import FeatureFolder, RunFolder
 from mfkit.files import whole_file
 from mfkit.score import image_scores, pixel_map
 
 __all__ = ["export"]
 
 
-def export(out: str | Path, category: str) -> Path:
+def export(out: str | Path, category: str, data: str | Path | None = None) -> Path:
     """Write the pickle that the official tool's command line reads.
 
     Arguments:
         out: the folder of a run.
         category: one that the run has finished.
+        data: the root of the data set, if it does not lie any more where the run read it.
 
     Returns:
         `out/category/adeval.pkl`: {image path: (map (H, W) float32, image score, mask path or
@@ -34,18 +37,19 @@ def export(out: str | Path, category: str) -> Path:
     folder = RunFolder(out).category(category)
     results = finished(out, category)
     config, row = results["config"], results["categories"][category]
-    read = read_category(config["data"], category, missing_views=config["missing_views"])
-    try:
-        nll = torch.from_numpy(np.load(folder.maps))
-    except FileNotFoundError:
+    root = os.path.abspath(data or config["data"])
+    if not os.path.isdir(root):
+        raise InputError(f"{root} is not there: say where the data lie now, with --data ROOT")
+    found = DataSet(root, missing_views=config["missing_views"])
+    read = read_category(found, category)
+    made = FeatureFolder(RunFolder(out).features / config["backbone"] / category)
+    memory = made.digests if made.path.is_dir() else None
+    if not same_data(row, read, Digests(found.images, memory), root, config["data"]):
         raise InputError(
-            f"{folder.maps} is missing: run the category again in another --out"
-        ) from None
-    if data_fingerprint(read) != row.get("data"):
-        raise InputError(
-            f"{config['data']}: images, labels or masks of {category} have changed since "
-            f"{folder.maps} was made: give the command of the run again"
+            f"{root}: images, labels or masks of {category} have changed since {folder.maps} was "
+            "made: give the command of the run again"
         )
+    nll = _read_maps(folder.maps, len(read.test), read.views)
     entries = {}
     for sample, views, scores in zip(read.test, nll, image_scores(nll), strict=True):
         maps = pixel_map(views[None], MASK_SIZE)[0].numpy()
@@ -58,3 +62,17 @@ def export(out: str | Path, category: str) -> Path:
     with whole_file(folder.adeval) as draft, open(draft, "wb") as file:
         pickle.dump(entries, file)
     return folder.adeval
+
+
+def _read_maps(path: Path, samples: int, views: int) -> Tensor:
+    """The score maps of a run, (N, V, H, W)."""
+    try:
+        maps = np.lib.format.open_memmap(path, "r")
+        if maps.ndim != 4 or maps.shape[:2] != (samples, views) or maps.dtype != np.float32:
+            raise ValueError(f"{maps.dtype} {maps.shape} for {samples} samples of {views} views")
+        return torch.from_numpy(np.array(maps))
+    except FileNotFoundError:
+        reason = "is missing"
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        reason = f"does not hold the maps of the run ({error})"
+    raise InputError(f"{path} {reason}: give the command of the run again")

@@ -1,17 +1,28 @@
 """The state of a training on disk: written after every epoch, read where it resumes."""
 
+from numbers import Real
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
-import torch
 
 from mfkit.errors import InputError
+from mfkit.experiment.form import misfit
 from mfkit.experiment.run_folder import CategoryFolder
 from mfkit.experiment.settings import Training
 from mfkit.files import whole_file
-from mfkit.flow import save_state
+from mfkit.flow import load_state, save_state
 
 __all__ = ["Checkpoint"]
+
+FORM = {
+    "settings": {"flow": dict},
+    "history": [{"epoch": int, "loss": Real, "seconds": Real}],
+    "flow": dict,
+    "optimizer": {"state": dict, "param_groups": list},
+    "schedule": {"last_epoch": int},
+}
+"""What every checkpoint has that any mfkit wrote."""
 
 
 class Checkpoint:
@@ -20,12 +31,13 @@ class Checkpoint:
     Arguments:
         folder: where both live.
         identity: what must agree for a checkpoint to be continued; its keys name it in messages.
+        formerly: what an earlier mfkit may have called the same values, by key.
         parts: what has a state: flow, optimizer, schedule.
     """
 
-    def __init__(self, folder: str | Path, identity: dict, **parts):
+    def __init__(self, folder: str | Path, identity: dict, formerly: dict, **parts):
         self.path, self.history = CategoryFolder(folder).checkpoint, CategoryFolder(folder).history
-        self.identity, self.parts = identity, parts
+        self.identity, self.formerly, self.parts = identity, formerly, parts
 
     def restore(self) -> list[dict]:
         """Load the parts' earlier states, if there are any.
@@ -38,25 +50,48 @@ class Checkpoint:
         """
         if not self.path.exists():
             return []
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            earlier = Training().identity() | state["settings"]  # what was not known was so
-            earlier["flow"] = {"whiten": False} | earlier["flow"]
-        except Exception as error:  # torch.load raises almost anything for a file not its own
-            raise InputError(
-                f"{self.path} is damaged ({error}): delete it, and training starts from the "
-                "beginning"
-            ) from error
-        changed = [key for key, value in self.identity.items() if earlier.get(key) != value]
+        state = self._read()
+        earlier = Training().identity() | state["settings"]  # what was not known was so
+        earlier["flow"] = {"whiten": False} | earlier["flow"]
+        changed = [
+            key
+            for key, value in self.identity.items()
+            if earlier.get(key) != value
+            and (earlier.get(key) is None or earlier[key] != self.formerly.get(key))
+        ]
         if changed:
             raise InputError(
                 f"{self.path} was trained with another {' and '.join(changed)}: choose the same "
                 "settings, another --out, or delete the folder"
             )
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+        try:
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+        except Exception as error:  # a part's state may be anything
+            raise self._damaged(error) from error
         self._write(state["history"])  # an end right after the checkpoint may have missed a row
         return state["history"]
+
+    def _read(self) -> dict:
+        """What the file holds, in the form that `save` gave it."""
+        try:
+            state = load_state(self.path)
+        except Exception as error:  # whatever somebody put there
+            raise self._damaged(error) from error
+        wrong = misfit(state, FORM, "it")
+        if not wrong:
+            epochs = [row["epoch"] for row in state["history"]]
+            right = epochs and epochs == list(range(1, len(epochs) + 1))
+            wrong = None if right else "its epochs have gaps"
+        if wrong:
+            raise self._damaged(wrong)
+        return state
+
+    def _damaged(self, reason: object) -> InputError:
+        short = shorten(str(reason), 200)  # PyTorch lists all weights
+        return InputError(
+            f"{self.path} is damaged ({short}): delete it, and training starts from the beginning"
+        )
 
     def save(self, history: list[dict]) -> None:
         """Replace checkpoint and history, each whole or not at all."""

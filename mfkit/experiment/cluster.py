@@ -81,8 +81,9 @@ def _asks_for_gpu(jobs: Mapping[str, Job]) -> bool:
 def _run(job: Job) -> dict:
     """On a worker: one job at a time, also if the worker has several threads."""
     with ONE_AT_A_TIME:
-        if "OMP_NUM_THREADS" in os.environ:  # it may have come after PyTorch
-            torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+        threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+        if threads.isdigit() and int(threads):  # it may have come after PyTorch
+            torch.set_num_threads(int(threads))
         return job.run()
 
 

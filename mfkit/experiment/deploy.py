@@ -1,5 +1,6 @@
 """For use elsewhere: score(x) as one program without mfkit, and a card that says what it is."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -74,8 +75,10 @@ def export_scorer(
                         f"{path}: the exported program differs from the flow by {apart:.2g} nats "
                         "per channel; use model.pt, and report this with results.json's versions"
                     )
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)  # on a full disk it would abort the process
     with whole_file(path) as draft:
-        torch.export.save(program, draft)
+        draft.write_bytes(buffer.getbuffer())
     return Path(path)
 
 
@@ -191,5 +194,5 @@ def deploy(out: str | Path, category: str) -> list[Path]:
     foreground = read_results(out)["config"]["foreground"] != "none"
     program = export_scorer(load_flow(folder.model), folder.program, foreground=foreground)
     with whole_file(folder.card) as draft:
-        draft.write_text(card, encoding="utf-8")
+        draft.write_text(card, encoding="utf-8", errors="backslashreplace")
     return [program, folder.card]

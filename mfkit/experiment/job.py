@@ -1,21 +1,20 @@
 """One category end to end: features, foreground, training, evaluation, files."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit import plot
-from mfkit.data import Category, DataSet, data_fingerprint, read_mask
+from mfkit.data import Category, DataSet, Digests, data_fingerprint, digest_lines, read_mask
 from mfkit.errors import InputError
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import (
@@ -25,8 +24,9 @@ from mfkit.experiment.evaluation import (
     score_split,
     usual_agreement,
 )
+from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
-from mfkit.experiment.settings import Preset, new_flow
+from mfkit.experiment.settings import Preset, foreground_kind, new_flow
 from mfkit.experiment.train import train
 from mfkit.features import (
     Backbone,
@@ -37,7 +37,7 @@ from mfkit.features import (
     load_backbone,
     load_masks,
 )
-from mfkit.files import whole_file
+from mfkit.files import clear_drafts, locked, whole_file
 from mfkit.flow import MultiFlow, Neighbours, save_flow
 from mfkit.score import Usual, combined
 
@@ -58,6 +58,8 @@ class Job:
         device: see `mfkit.experiment.choose_device`.
         out: where the category's results go.
         features: where its features and masks go.
+        keep: called with the new row of results.json while the category is locked; gives back the
+            row that holds from now on. None: the new one.
     """
 
     category: Category
@@ -67,11 +69,34 @@ class Job:
     device: str
     out: CategoryFolder
     features: FeatureFolder
+    keep: Callable[[dict], dict] | None = None
+
+    @cached_property
+    def digests(self) -> Digests:
+        """Of the category's files; kept beside the features."""
+        return Digests(self.data.images, self.features.digests)
+
+    def sources(self) -> dict[str, str | None]:
+        """What the result is made from: fingerprints of the data, and of masks out of a folder."""
+        data, masks = data_fingerprint(self.category, self.digests), None
+        if foreground_kind(self.settings.foreground) != self.settings.foreground:
+            masks = load_masks(self.settings.foreground, self.data, self.category.name)
+            splits = self.category.splits.values()
+            masks = digest_lines(masks.fingerprint(samples, self.digests) for samples in splits)
+        return {"data": data, "foreground": masks}
+
+    def mark(self, sources: dict[str, str | None]) -> str:
+        """A short digest of all that decides the result: settings, seed, epochs, sources."""
+        training = self.settings.training
+        settings = {**asdict(self.settings), "training": training.identity()}
+        settings["foreground"] = foreground_kind(self.settings.foreground)
+        return mark_of(settings, self.seed, training.epochs, sources)
 
     def run(self) -> dict:
         """Do what is not done yet, and write the files of a `CategoryFolder`.
 
-        A second process that is given the same job waits until the first one has ended.
+        A second process that is given the same job waits until the first one has ended. The files
+        of an earlier result stay until those of the new one are all written.
 
         Returns:
             the category's row of results.json.
@@ -82,11 +107,28 @@ class Job:
         """
         _check_splits(self.category)
         self.out.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.out.lock):
-            return self._run()
+        with locked(self.out.lock, self.category.name):
+            for folder in (self.out.path, self.features.path):
+                clear_drafts(folder)
+            sources = self.sources()
+            stage = self.out.stage(self.mark(sources))
+            kept = False
+            try:
+                row = self._run(sources, stage)
+                kept = True  # from now on its files must not be lost, unless the row is refused
+                row = self.keep(row) if self.keep else row
+            except BaseException as error:
+                if not kept or isinstance(error, InputError):
+                    clear_stages([stage])
+                raise
+            settle(self.out, row)
+            clear_stages(self.out.stages)
+            return row
 
-    def _run(self) -> dict:
-        data, seconds = data_fingerprint(self.category), {}
+    def _run(self, sources: dict[str, str | None], stage: CategoryFolder) -> dict:
+        """Write the files of the result into a folder of their own; its row."""
+        seconds = {}
+        clear_stages([stage])
         masks = load_masks(self.settings.foreground, self.data, self.category.name)
         with _timed(seconds, "features"):
             features = self._features()
@@ -102,9 +144,9 @@ class Job:
         kept, held = splits["train"].hold_out(self.settings.held_out)
         flow = self._flow(shape)
         seconds["training"] = self._learn(flow, kept)
-        save_flow(flow, self.out.model)
+        save_flow(flow, stage.model)
         with _timed(seconds, "evaluation"):
-            usual = self._usual(flow, kept)
+            usual = self._usual(flow, kept, stage.usual)
             test, unseen = (
                 split and score_split(flow, split, amp=self.settings.training.amp, usual=usual)
                 for split in (splits["test"], held)
@@ -113,15 +155,21 @@ class Job:
             metrics = compare(splits["test"], test, joined)
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
-        self._write(splits["test"], test, self.out.scores, joined)
+        self._write(splits["test"], test, stage.scores, joined)
         if unseen is not None:
-            self._write(held, unseen, self.out.held_out)
-        with whole_file(self.out.maps) as draft:
+            self._write(held, unseen, stage.held_out)
+        with whole_file(stage.maps) as draft:
             np.save(draft, test.scores.maps.numpy())
         title = f"{self.category.name}, S-AUROC {metrics['s_auroc']:.3f}"
         figure = plot.overview(self.category.test, test.scores, title, ranked=joined)
-        plot.save(figure, self.out.overview)
-        return {**metrics, "samples": len(self.category.test), "data": data, "seconds": seconds}
+        plot.save(figure, stage.overview)
+        row = {**metrics, "samples": len(self.category.test), **sources, "seconds": seconds}
+        return {
+            **row,
+            "epochs": self.settings.training.epochs,
+            "mark": self.mark(sources),
+            "files": files_of(stage.path),
+        }
 
     def _learn(self, flow: MultiFlow | Neighbours, split: Split) -> float:
         """Train a flow, or fit what takes its place; seconds."""
@@ -133,13 +181,13 @@ class Job:
         flow.eval()
         return seconds["training"]
 
-    def _usual(self, flow: MultiFlow | Neighbours, split: Split) -> Usual | None:
+    def _usual(self, flow: MultiFlow | Neighbours, split: Split, path: Path) -> Usual | None:
         """What agreement is measured with, if the flow has messages and knows what silence is."""
         trained = self.settings.method == "flow" and not self.settings.training.message_dropout
         if trained or not flow.graph.possible_edges:
             return None
         usual = usual_agreement(flow, split, amp=self.settings.training.amp)
-        with whole_file(self.out.usual) as draft:
+        with whole_file(path) as draft:
             np.save(draft, torch.stack(usual).numpy())
         return usual
 
@@ -148,7 +196,12 @@ class Job:
         batch = max(1, PIXELS // backbone.size**2)
         return {
             name: FeatureStore.build(
-                self.features.features(name), samples, backbone, batch, f"features, {name}"
+                self.features.features(name),
+                samples,
+                backbone,
+                batch,
+                f"features, {name}",
+                self.digests,
             )
             for name, samples in self.category.splits.items()
         }
@@ -162,6 +215,7 @@ class Job:
                 height,
                 width,
                 label=f"foreground, {name}",
+                digests=self.digests,
             )
             for name, samples in self.category.splits.items()
         }

@@ -2,21 +2,24 @@
 
 import os
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from mfkit.data import Category, DataSet, data_fingerprint, read_category
+from mfkit.data import Category, DataSet, read_category
 from mfkit.errors import Diverged, InputError, cannot_write
 from mfkit.experiment.cluster import run_jobs
 from mfkit.experiment.cost import check_room, estimate
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.job import Job, backbone_on
-from mfkit.experiment.results import add_result, open_results
+from mfkit.experiment.result_files import adopt, settle, tidy
+from mfkit.experiment.results import add_result, moved, open_results, same_data
 from mfkit.experiment.run_folder import FeatureFolder, RunFolder
 from mfkit.experiment.settings import choose_preset
+from mfkit.files import clear_drafts
 
 __all__ = ["run"]
 
@@ -67,23 +70,22 @@ def run(
     names = [category] if isinstance(category, str) else list(category or found.categories)
     for name in names:
         found.file(name)  # a misspelt name stops before the work starts
-    config = {
-        "data": root,
-        "preset": preset,
-        "seed": seed,
-        "missing_views": missing_views,
-        **asdict(settings),
-    }
+    config = {"data": root, "preset": preset, "seed": seed, "missing_views": missing_views}
+    config |= asdict(settings)
     results = open_results(folder, config, names)
-    read, troubles = _to_do(found, names, results)
     shared = Path(features or folder.features).resolve() / settings.backbone
     whole = RunFolder(folder.path.resolve())
-    jobs = {
-        name: Job(
-            part, found, settings, seed, place, whole.category(name), FeatureFolder(shared / name)
-        )
-        for name, part in read.items()
-    }
+
+    def job_of(part: Category) -> Job:
+        home = whole.category(part.name), FeatureFolder(shared / part.name)
+        keep = partial(add_result, whole, config, part.name)
+        return Job(part, found, settings, seed, place, *home, keep)
+
+    clear_drafts(folder.path)
+    if (before := results["config"]["data"]) != root:
+        _check_moved(found, before, results, job_of)
+        moved(folder, config)
+    jobs, troubles = _to_do(found, names, results, job_of)
     if jobs:
         check_room(estimate(jobs.values()), folder.path, shared, "auto" if cluster else place)
     finished = run_jobs(jobs, cluster) if cluster and jobs else _here(jobs)
@@ -94,9 +96,9 @@ def run(
             if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
                 traceback.print_exception(row)
         else:
-            results = add_result(folder, config, name, row)
+            results["categories"][name] = row
     _raise(troubles, alone=len(names) == 1)
-    return results
+    return open_results(folder, config)
 
 
 def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
@@ -107,33 +109,72 @@ def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
         raise InputError("\n".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
 
 
+def _check_moved(
+    data: DataSet, before: str, results: dict, job_of: Callable[[Category], Job]
+) -> None:
+    """Whether results were made of the same data, which lay elsewhere then.
+
+    Raises:
+        InputError: some were not; features of one data set must not replace those of another.
+    """
+    for name, row in results["categories"].items():
+        if name in data.categories:
+            category = read_category(data, name)
+            digests = job_of(category).digests
+            if same_data(row, category, digests, str(data.root), before):
+                continue
+        raise InputError(
+            f"results.json is the result of another data: {name} in {data.root} is not what lay in "
+            f"{before}: choose the same data, another --out, or delete the folder"
+        )
+
+
 def _to_do(
-    data: DataSet, names: Sequence[str], results: dict
-) -> tuple[dict[str, Category], dict[str, Exception]]:
-    """The categories that have no result yet, and what is wrong with those that cannot be read."""
-    read, troubles = {}, {}
+    data: DataSet, names: Sequence[str], results: dict, job_of: Callable[[Category], Job]
+) -> tuple[dict[str, Job], dict[str, Exception]]:
+    """Jobs for categories that have no result yet, and what is wrong with unreadable ones."""
+    jobs, troubles = {}, {}
     for name in tqdm(names, desc="index"):
         try:
-            category = read_category(data, name)
-            if not _done(results["categories"].get(name), category):
-                read[name] = category
+            job = job_of(read_category(data, name))
+            row = results["categories"].get(name)
+            if row is None or not _done(job, row, results["config"]["data"]):
+                jobs[name] = job
         except InputError as error:
             tqdm.write(f"{name}: {error}")
             troubles[name] = error
-    return read, troubles
+    return jobs, troubles
 
 
-def _done(row: dict | None, category: Category) -> bool:
-    """Whether there is a result of this category, of the data as they are now."""
-    if row is None:
+def _done(job: Job, row: dict, before: str) -> bool:
+    """Whether a result is there, trained as long as asked for, of the data as they are now.
+
+    Arguments:
+        job: what would be done else.
+        row: of results.json.
+        before: where the data lay then.
+    """
+    name, wrong = job.category.name, settle(job.out, row)
+    if row["epochs"] < job.settings.training.epochs:
         return False
-    done = row.get("data") == data_fingerprint(category)
-    tqdm.write(
-        f"{category.name}: done before"
-        if done
-        else f"{category.name}: its images, labels or defect masks have changed since it was done"
-    )
-    return done
+    sources = job.sources()
+    if not same_data(row, job.category, job.digests, str(job.data.root), before):
+        tqdm.write(f"{name}: its images, labels or defect masks have changed since it was done")
+        return False
+    if row.get("foreground") != sources["foreground"]:
+        tqdm.write(f"{name}: its foreground masks have changed since it was done")
+        return False
+    if "files" not in row:  # of an earlier mfkit
+        files = adopt(job.out)
+        wrong = [] if files else [f"{job.out.path} lacks files of its result"]
+        if files:
+            job.keep({**row, **sources, "mark": job.mark(sources), "files": files})
+    if wrong:
+        tqdm.write(f"{name}: {'; '.join(wrong)}; it is made again")
+        return False
+    tidy(job.out)
+    tqdm.write(f"{name}: done before")
+    return True
 
 
 def _here(jobs: dict[str, Job]) -> Iterator[tuple[str, dict | Exception]]:

@@ -36,6 +36,7 @@ class CategoryFolder:
         adeval: for the official tool.
         program, card: of the deployed model.
         lock: held by the process that works here.
+        stages: folders of files that belong to a result and have not got their places yet.
     """
 
     def __init__(self, path: str | Path):
@@ -53,12 +54,25 @@ class CategoryFolder:
         self.card = self.path / "README.md"
         self.lock = self.path / ".lock"
 
+    @property
+    def stages(self) -> list["CategoryFolder"]:
+        return [CategoryFolder(path) for path in sorted(self.path.glob(".result-*"))]
+
+    def stage(self, mark: str) -> "CategoryFolder":
+        """Where the files of a result are written before they replace those of an older one."""
+        return CategoryFolder(self.path / f".result-{mark}")
+
 
 class FeatureFolder:
-    """Features and foreground masks of one category by one backbone; several runs may share it."""
+    """Features and foreground masks of one category by one backbone; several runs may share it.
+
+    Attributes:
+        digests: of the category's images and masks, so that they need not all be read again.
+    """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        self.digests = self.path / "digests.json"
 
     def features(self, split: str) -> Path:
         """The feature store of "train" or "test"."""

@@ -9,7 +9,15 @@ from mfkit.errors import InputError
 from mfkit.experiment.devices import AMP
 from mfkit.flow import GRAPHS, MESSAGES, MultiFlow, Neighbours, ViewGraph
 
-__all__ = ["METHODS", "PRESETS", "Preset", "Training", "choose_preset", "new_flow"]
+__all__ = [
+    "METHODS",
+    "PRESETS",
+    "Preset",
+    "Training",
+    "choose_preset",
+    "foreground_kind",
+    "new_flow",
+]
 
 METHODS = ("flow", "gaussian", "neighbours")
 """What is made of the features: a flow is trained, the other two are fitted in seconds."""
@@ -198,6 +206,12 @@ def choose_preset(name: str, **changes) -> Preset:
     if folder and Path(given["foreground"]).is_dir():
         given["foreground"] = str(Path(given["foreground"]).resolve())
     return replace(PRESETS[name], training=replace(PRESETS[name].training, **training), **given)
+
+
+def foreground_kind(source: str) -> str:
+    """What `--foreground` names, without the place of a folder: what lies in it decides."""
+    kind = source.partition(":")[0]
+    return source if kind in ("none", "border", "rembg") else "a folder of masks"
 
 
 def new_flow(

@@ -1,5 +1,6 @@
 """Results as tables: several runs side by side, and a run beside what is published."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
     for out in map(Path, outs):
         results = read_results(out)
         parts = dict(sorted(results["categories"].items()))
+        epochs = {name: part["epochs"] for name, part in parts.items()}
+        if len(set(epochs.values())) > 1:
+            each = ", ".join(f"{name} {count}" for name, count in epochs.items())
+            warnings.warn(
+                f"{out}: not all categories were trained for the same number of epochs ({each}): "
+                "type the command of the run with the largest again",
+                stacklevel=2,
+            )
         if len(parts) > 1:
             parts[MEAN] = results["mean"]
         for name, part in parts.items():

@@ -61,7 +61,8 @@ def train(
     steps = max(1, len(split) // training.batch)
     schedule = _schedule(optimizer, training, training.epochs * steps)
     identity = {**training.identity(), "seed": seed, "flow": flow.config, **split.identity()}
-    checkpoint = Checkpoint(folder, identity, flow=flow, optimizer=optimizer, schedule=schedule)
+    parts = {"flow": flow, "optimizer": optimizer, "schedule": schedule}
+    checkpoint = Checkpoint(folder, identity, split.formerly(), **parts)
     history = checkpoint.restore()
     done = len(history)
     if not done:

@@ -211,9 +211,9 @@ class Latents:
 
     def _pose(self, question: Question) -> tuple[Tensor, Tensor]:
         """Features (1, V, C, H, W) and present views (1, V) of a question."""
-        x = self.split.features[[question.sample]]
+        x, _, _ = self.split[[question.sample]]
         for view, donor in question.swapped:
-            x[:, view] = self.split.features[[donor]][:, view]
+            x[:, view] = self.split[[donor]][0][:, view]
         x[:, list(question.absent)] = torch.nan
         return x.nan_to_num(), present_views(x)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfkit.data import Sample, images_fingerprint
+from mfkit.data import Digests, Sample, former_images_fingerprint, images_fingerprint
 from mfkit.errors import InputError
 from mfkit.features.backbone import Backbone
 from mfkit.features.row_store import RowStore
@@ -44,6 +44,7 @@ class FeatureStore(RowStore):
         backbone: Backbone,
         batch: int = 4,
         label: str = "features",
+        digests: Digests | None = None,
     ) -> "FeatureStore":
         """Compute what is missing, and open the store.
 
@@ -53,6 +54,7 @@ class FeatureStore(RowStore):
             backbone: makes the features, on the device it lies on.
             batch: samples that go through the backbone together.
             label: of the progress bar.
+            digests: of the images' files; None reads them all to see whether they have changed.
 
         Returns:
             the store of N samples, in the order of `samples`.
@@ -76,8 +78,15 @@ class FeatureStore(RowStore):
 
         blank = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8, device=device)
         shape = (len(samples), len(samples[0].images), *backbone(blank).shape[1:])
-        fingerprint = images_fingerprint(backbone.fingerprint(), samples)
-        return cls.fill(path, shape, fingerprint, make, label)
+        maker = backbone.fingerprint()
+        return cls.fill(
+            path,
+            shape,
+            images_fingerprint(maker, samples, digests),
+            make,
+            label,
+            lambda: former_images_fingerprint(maker, samples),
+        )
 
 
 def present_views(features: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mfkit.data import Sample
+from mfkit.data import Digests, Sample
 from mfkit.errors import InputError
 from mfkit.features.masks import Masks
 from mfkit.features.row_store import RowStore
@@ -77,6 +77,7 @@ class ForegroundStore(RowStore):
         height: int,
         width: int,
         label: str = "foreground",
+        digests: Digests | None = None,
     ) -> "ForegroundStore":
         """Make what is missing, and open the store.
 
@@ -86,6 +87,7 @@ class ForegroundStore(RowStore):
             masks: of `load_masks`.
             height, width: H, W of the feature map.
             label: of the progress bar.
+            digests: of the files; None reads them all to see whether they have changed.
 
         Raises:
             InputError: an image or a mask cannot be read, or no image shows an object.
@@ -105,7 +107,14 @@ class ForegroundStore(RowStore):
                     yield np.stack(list(pool.map(positions, samples[start : start + TOGETHER])))
 
         shape = (len(samples), len(samples[0].images), height, width)
-        store = cls.fill(path, shape, masks.fingerprint(samples), make, label)
+        store = cls.fill(
+            path,
+            shape,
+            masks.fingerprint(samples, digests),
+            make,
+            label,
+            lambda: masks.former_fingerprint(samples),
+        )
         found = store.rows(range(len(samples))).any((2, 3))  # (N, V)
         blank = [
             image

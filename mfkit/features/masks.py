@@ -1,6 +1,7 @@
 """Masks of the object, one for each image: from a model, from a network, or from files."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,16 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from mfkit.data import DataSet, Sample, images_fingerprint, read_mask, read_rows
+from mfkit.data import (
+    DataSet,
+    Digests,
+    Sample,
+    digest_lines,
+    former_images_fingerprint,
+    images_fingerprint,
+    read_mask,
+    read_rows,
+)
 from mfkit.errors import InputError
 from mfkit.features.border import MARGIN, SCALE, dilate, object_mask
 
@@ -31,9 +41,13 @@ class Masks(ABC):
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
         """The mask of a view that is present: (h, w) of bool, of any size, as the flow sees it."""
 
-    def fingerprint(self, samples: Sequence[Sample]) -> str:
+    def fingerprint(self, samples: Sequence[Sample], digests: Digests | None = None) -> str:
         """A digest of everything that makes the masks of these samples."""
-        return images_fingerprint(self.maker, samples)
+        return images_fingerprint(self.maker, samples, digests)
+
+    def former_fingerprint(self, samples: Sequence[Sample]) -> str:
+        """What `fingerprint` was while it knew files by place, size and time of change."""
+        return former_images_fingerprint(self.maker, samples)
 
 
 class BorderMasks(Masks):
@@ -82,11 +96,10 @@ class FileMasks(Masks):
     taken as it is: white above 127, neither filled nor dilated.
     """
 
-    name = "files"
+    name = maker = "files"
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.maker = "files"
 
     def path(self, sample: Sample, view: int) -> Path:
         """The mask's file of a view that is present."""
@@ -100,15 +113,28 @@ class FileMasks(Masks):
         home = image.parents[parents.index(sample.category)]
         return (self.folder / sample.category / image.relative_to(home)).with_suffix(".png")
 
-    def fingerprint(self, samples: Sequence[Sample]) -> str:
-        """That of the images, and every mask's name, size and time of change."""
-        digest = hashlib.sha256(super().fingerprint(samples).encode())
-        for sample in samples:
-            for view, present in enumerate(sample.present):
-                path = self.path(sample, view) if present else None
-                if path is not None and path.exists():  # else reading it will say what is wrong
-                    status = path.stat()
-                    digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    def _there(self, samples: Sequence[Sample]) -> list[Path]:
+        """The files that exist; reading the others will say what is wrong."""
+        paths = (
+            self.path(sample, view)
+            for sample in samples
+            for view, present in enumerate(sample.present)
+            if present
+        )
+        return [path for path in paths if path.exists()]
+
+    def fingerprint(self, samples: Sequence[Sample], digests: Digests | None = None) -> str:
+        """A digest of the images and of all masks."""
+        contents = (digests or Digests())(there := self._there(samples))
+        masks = [f"{path.name} {contents[path]}" for path in there]
+        return digest_lines([super().fingerprint(samples, digests), *masks])
+
+    def former_fingerprint(self, samples: Sequence[Sample]) -> str:
+        """The same of every mask's name, size and time of change."""
+        digest = hashlib.sha256(super().former_fingerprint(samples).encode())
+        for path in self._there(samples):
+            status = path.stat()
+            digest.update(os.fsencode(f"{path} {status.st_size} {status.st_mtime_ns}\n"))
         return digest.hexdigest()
 
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
@@ -129,11 +155,11 @@ class StackMasks(Masks):
         InputError: a stack is missing, or has another number of masks than the file has rows.
     """
 
-    name = "stacks"
+    name = maker = "stacks"
 
     def __init__(self, folder: Path, data: DataSet, category: str):
         self.place: dict[Path, tuple[np.ndarray, int]] = {}
-        stamps, file = [], data.file(category)
+        self.stacks, file = [], data.file(category)
         rows = read_rows(file, data.images)
         for split in ("train", "test"):
             path = folder / f"{split}.npy"
@@ -150,10 +176,21 @@ class StackMasks(Masks):
                     f"{path}: holds an array {stack.shape}, but {file} lists {len(of_split)} "
                     f"{split} images: give the stack that was made from this file, (images, h, w)"
                 )
-            stamps.append(f"{path.absolute()} {path.stat().st_mtime_ns}")
+            self.stacks.append(path)
             for number, row in enumerate(of_split):
                 self.place[row.image] = stack, number
-        self.maker = "\n".join(["stacks", *stamps])
+
+    def fingerprint(self, samples: Sequence[Sample], digests: Digests | None = None) -> str:
+        """A digest of the images, of the stacks, and of which mask belongs to which image."""
+        contents = (digests or Digests())(self.stacks)
+        numbers = [self.place[image][1] for s in samples for image in s.images if image is not None]
+        stacks = [contents[path] for path in self.stacks]
+        return digest_lines([super().fingerprint(samples, digests), *stacks, str(numbers)])
+
+    def former_fingerprint(self, samples: Sequence[Sample]) -> str:
+        """The same of the stacks' places and times of change."""
+        stamps = [f"{path.absolute()} {path.stat().st_mtime_ns}" for path in self.stacks]
+        return former_images_fingerprint("\n".join([self.maker, *stamps]), samples)
 
     def __call__(self, sample: Sample, view: int) -> np.ndarray:
         stack, number = self.place[sample.images[view]]

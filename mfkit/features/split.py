@@ -3,11 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from mfkit.data import Sample
-from mfkit.features.feature_store import FeatureStore, present_views
+from mfkit.errors import InputError
+from mfkit.features.feature_store import FeatureStore
 from mfkit.features.foreground import ForegroundStore
 
 __all__ = ["Split"]
@@ -22,7 +25,8 @@ class Split:
 
     Attributes:
         samples: N samples with V images each.
-        features: (N, V, C, H, W), in a store or as a tensor; NaN where a view is missing.
+        features: (N, V, C, H, W), in a store or as a tensor; `split` makes those of a missing view
+            NaN.
         foreground: (N, V, H, W) of bool, in a store or as a tensor; None: all positions count.
         rows: which rows of features and foreground the samples are; None: all, in their order.
 
@@ -49,12 +53,31 @@ class Split:
         """N."""
         return len(self.samples)
 
+    @cached_property
+    def present(self) -> Tensor:
+        """Which views there are, (N, V) of bool: the samples know."""
+        return torch.tensor([sample.present for sample in self.samples])
+
     def __getitem__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Features, present views and positions that count.
+
+        Raises:
+            InputError: a feature of a view that is present is no finite number.
+        """
+        present = self.present[indices]
         if self.rows is not None:
             indices = [self.rows[index] for index in indices]
         x = self.features[indices]
+        if not x[present].isfinite().all():
+            where = getattr(self.features, "path", "'features'")
+            raise InputError(
+                f"{where} is damaged: features of a view that is present are no finite numbers; "
+                "delete the file, and the same command makes it anew"
+            )
         counts = None if self.foreground is None else self.foreground[indices]
-        return x, present_views(x), counts
+        if not present.all():
+            x = x.masked_fill(~present[..., None, None, None], torch.nan)
+        return x, present, counts
 
     def part(self, indices: Sequence[int]) -> "Split":
         """Some of the samples; features and masks stay where they are."""
@@ -79,6 +102,11 @@ class Split:
         """What must agree for a training on these samples to be continued."""
         digests = {"set of images": _digest(self.features), "foreground": _digest(self.foreground)}
         return digests if self.rows is None else {**digests, "samples": list(self.rows)}
+
+    def formerly(self) -> dict:
+        """What an earlier mfkit may have called parts of `identity`."""
+        stores = {"set of images": self.features, "foreground": self.foreground}
+        return {name: getattr(store, "formerly", None) for name, store in stores.items()}
 
 
 def _digest(rows: FeatureStore | ForegroundStore | Tensor | None) -> str | None:

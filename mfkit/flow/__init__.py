@@ -9,7 +9,7 @@ which they talk), `coupling` (the invertible step around it), `standardize`, `wh
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp
 from mfkit.flow.linear_messages import LinearMessages
 from mfkit.flow.messages import MESSAGES, CrossViewNet
-from mfkit.flow.model_file import load_flow, save_flow, save_state
+from mfkit.flow.model_file import load_flow, load_state, save_flow, save_state
 from mfkit.flow.multiflow import MultiFlow
 from mfkit.flow.neighbours import Neighbours, coreset
 from mfkit.flow.noise import NOISES
@@ -33,6 +33,7 @@ __all__ = [
     "Whiten",
     "coreset",
     "load_flow",
+    "load_state",
     "save_flow",
     "save_state",
     "soft_clamp",

@@ -1,6 +1,8 @@
 """A fitted model as one file: its weights, and what is needed to build it again."""
 
+import zipfile
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 
@@ -9,7 +11,7 @@ from mfkit.files import whole_file
 from mfkit.flow.multiflow import MultiFlow
 from mfkit.flow.neighbours import Neighbours
 
-__all__ = ["load_flow", "save_flow", "save_state"]
+__all__ = ["load_flow", "load_state", "save_flow", "save_state"]
 
 
 def save_flow(flow: MultiFlow | Neighbours, path: str | Path) -> None:
@@ -24,15 +26,29 @@ def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow
         InputError: no such file, or not a file of `save_flow`.
     """
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
+        saved = load_state(path, device)
         kind = Neighbours if saved["config"].get("method") == "neighbours" else MultiFlow
         flow = kind.from_config(saved["config"])
         flow.load_state_dict(saved["state"])
     except FileNotFoundError:
         raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None
     except Exception as error:  # torch.load raises almost anything for a file that is not its own
-        raise InputError(f"{path} is not a model written by mfkit: {error}") from error
+        reason = shorten(str(error), 200)  # PyTorch lists all weights
+        raise InputError(f"{path} is not a model written by mfkit: {reason}") from error
     return flow.to(device).eval()
+
+
+def load_state(path: str | Path, device: str | torch.device = "cpu") -> dict:
+    """Read a file of `save_state`, and no code out of it, once its checksums agree.
+
+    Raises:
+        ValueError: it is damaged.
+        Exception: it is something else; PyTorch raises almost anything.
+    """
+    with zipfile.ZipFile(path) as archive:  # PyTorch itself does not compare them
+        if (part := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of its part {part} differs")
+    return torch.load(path, map_location=device, weights_only=True)
 
 
 def save_state(state: dict, path: str | Path) -> None:
@@ -42,6 +58,8 @@ def save_state(state: dict, path: str | Path) -> None:
             torch.save(state, file)
         except RuntimeError as error:
             reason = error.__context__
-            if isinstance(reason, OSError):  # PyTorch's writer hides it: the disk is full
-                raise reason from None
+            while reason is not None:  # PyTorch's writer hides a full disk, and an interruption
+                if isinstance(reason, OSError) or not isinstance(reason, Exception):
+                    raise reason from None
+                reason = reason.__context__
             raise

@@ -286,9 +286,10 @@ def excerpt(path, copy, wanted):
 def failures(folder, library=ROOT):
     """Run nbval on the notebooks in a folder; (file, number of the cell) of what fails."""
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "--tb=no"]
-    command += ["-p", "no:cacheprovider", "--nbval-cell-timeout=300", "-rf"]
+    command += ["-p", "kernels", "-p", "no:cacheprovider", "--nbval-cell-timeout=300", "-rf"]
     command += [f"--nbval-sanitize-with={ROOT / 'tests' / 'sanitize.cfg'}", "notebooks"]
-    environment = {**os.environ, "MFKIT_FAST": "1", "PYTHONPATH": str(library)}
+    found = os.pathsep.join([str(library), str(ROOT / "tests" / "support")])
+    environment = {**os.environ, "MFKIT_FAST": "1", "PYTHONPATH": found}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -327,6 +328,27 @@ def test_nbval_notices_one_changed_line_of_mfkit(workshop):
     assert source.count("return any(self.labels)") == 1
     module.write_text(source.replace("return any(self.labels)", "return all(self.labels)"))
     assert failures(workshop, library=workshop) == {(file, number)}
+
+
+def test_kernels_that_start_at_once_share_no_port():
+    """Two workers did, and 45 cells failed; sockets in the file system have names of their own."""
+    code = (
+        "import kernels, nbval.kernel as n; "
+        "print(*((m.transport, m.ip) for m in (n.KernelManager(), n.KernelManager())))"
+    )
+    places = set()
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT / "tests" / "support",
+            capture_output=True,
+            text=True,
+        )
+        found = re.findall(r"\('ipc', '(.*?)'\)", done.stdout)
+        assert len(found) == 2, done.stderr
+        places |= set(found)
+    assert len(places) == 4
+    assert "NBVAL = -p tests.support.kernels " in (ROOT / "Makefile").read_text()
 
 
 # What the notebooks share

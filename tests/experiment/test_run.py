@@ -40,7 +40,10 @@ def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
     assert list(results) == ["categories", "mean", "config", "versions"]
     assert list(results["categories"]) == ["audiojack", "gears"]
     row = results["categories"]["gears"]
-    assert list(row) == [*METRICS, "nll", "samples", "data", "seconds"]
+    known = ["samples", "data", "foreground", "seconds", "epochs", "mark", "files"]
+    assert list(row) == [*METRICS, "nll", *known]
+    files = {"maps.npy", "model.pt", "overview.png", "scores.csv"}
+    assert set(row["files"]) == files and files <= {path.name for path in (out / "gears").iterdir()}
     assert row["samples"] == 5
     assert results["mean"]["s_auroc"] == pytest.approx(
         np.mean([part["s_auroc"] for part in results["categories"].values()])

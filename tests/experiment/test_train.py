@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -49,9 +50,9 @@ def new_flow(**options) -> MultiFlow:
 
 
 def stored(path: str | Path) -> Split:
-    """Features in a store; training looks at no sample itself."""
+    """Features in a store; of a sample training only asks which views are present."""
     store = FeatureStore(path)
-    return Split(range(len(store)), store)
+    return Split([SimpleNamespace(present=(True,) * SHAPE[1])] * len(store), store)
 
 
 @pytest.fixture

@@ -124,7 +124,10 @@ def test_halfway_between_two_samples_latents_are_halfway(latents):
 def test_missing_views(category):
     x = features(4)
     x[1, 2] = torch.nan
-    latents = Latents(WHEEL, Split(category.test, x))
+    first, second, *others = category.test
+    images = (*second.images[:2], None, *second.images[3:])
+    samples = [first, replace(second, images=images), *others]
+    latents = Latents(WHEEL, Split(samples, x))
     question = Question("flow 0", 1)
     assert latents.ask(question).present.tolist() == [True, True, False, True, True]
     borrowed = latents.ask(replace(question, swapped=((2, 0),)))

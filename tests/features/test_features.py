@@ -218,3 +218,114 @@ def test_two_runs_that_share_a_store_do_not_write_into_each_other(samples, backb
     alone = FeatureStore.build(tmp_path / "alone.f16", samples, backbone)
     for store in stores:
         assert torch.equal(store[:], alone[:])
+
+
+# What is on disk is what was written
+
+
+def built(samples, backbone, tmp_path):
+    path = tmp_path / "f.f16"
+    FeatureStore.build(path, samples, backbone)
+    return path
+
+
+@pytest.mark.parametrize("damage", ["one bit", "zeroed rows"])
+def test_rows_that_are_not_what_was_written_are_named(samples, backbone, tmp_path, damage):
+    path = built(samples, backbone, tmp_path)
+    content, row = bytearray(path.read_bytes()), path.stat().st_size // 5
+    if damage == "one bit":
+        content[3 * row + 7] ^= 1
+    else:
+        content[3 * row : 4 * row] = bytes(row)
+    path.write_bytes(content)
+    store = FeatureStore.build(path, samples, backbone)
+    assert store[[0, 2, 4]].isfinite().all()
+    with pytest.raises(InputError, match=r"f.f16 is damaged: row 3 is not what .* delete the file"):
+        store[[3]]
+    path.unlink()
+    assert FeatureStore.build(path, samples, backbone)[[3]].isfinite().all()
+
+
+def test_rows_are_compared_only_once(samples, backbone, tmp_path, monkeypatch):
+    store = FeatureStore(built(samples, backbone, tmp_path))
+    before = store[:]
+    monkeypatch.setattr("mfkit.features.row_store.zlib", None)
+    assert torch.equal(store[[4, 0]], before[[4, 0]])
+
+
+def test_rows_that_a_crash_left_empty_are_made_again(samples, backbone, tmp_path):
+    """The file has its length, but not all of its content reached the disk."""
+    path = built(samples, backbone, tmp_path)
+    whole = FeatureStore(path)[:]
+    described = json.loads(path.with_suffix(".json").read_text())
+    del described["checksums"]  # written last
+    path.with_suffix(".json").write_text(json.dumps(described))
+    content, row = path.read_bytes(), path.stat().st_size // 5
+    path.write_bytes(content[: 2 * row] + bytes(3 * row))
+    with pytest.raises(InputError, match="not complete"):
+        FeatureStore(path)
+    assert torch.equal(FeatureStore.build(path, samples, backbone)[:], whole)
+
+
+@pytest.mark.parametrize("extra", [b"x", b"row"])
+def test_a_store_that_is_too_long_is_cut(samples, backbone, tmp_path, extra):
+    path = built(samples, backbone, tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content + (extra if extra == b"x" else content[: len(content) // 5]))
+    with pytest.raises(InputError, match="longer than described"):
+        FeatureStore(path)
+    FeatureStore.build(path, samples, backbone)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+@pytest.mark.parametrize("suffix", [".f16", ".crc"])
+def test_links_are_never_written_through(samples, backbone, tmp_path, kind, suffix):
+    """An image of the data set had become 0 bytes."""
+    path = built(samples, backbone, tmp_path)
+    whole, image = FeatureStore(path)[:], samples[0].images[0]
+    content = image.read_bytes()
+    link = path.with_suffix(suffix)
+    link.unlink()
+    link.symlink_to(image) if kind == "symbolic" else os.link(image, link)
+    assert torch.equal(FeatureStore.build(path, samples, backbone)[:], whole)
+    assert image.read_bytes() == content and not link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "1", "null", '{"shape": 3}', '{"shape": [5, 5], "fingerprint": 1}', "\xff\0"]
+    + [f'{{"shape": {shape}, "fingerprint": "a"}}' for shape in ("[]", '["5", 2]', "[5, -1]")]
+    + ['{"shape": [5, 5, 8, 4, 4], "fingerprint": "a", "checksums": "b"}', "[" * 9999],
+)
+def test_a_description_that_was_edited_is_named_and_made_again(
+    samples, backbone, tmp_path, content
+):
+    path = built(samples, backbone, tmp_path)
+    path.with_suffix(".json").write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=r"f.json does not describe f.f16 .* delete both"):
+        FeatureStore(path)
+    assert len(FeatureStore.build(path, samples, backbone)) == 5
+
+
+def test_a_complete_store_is_neither_locked_nor_written(samples, backbone, tmp_path):
+    """It may belong to someone else; and nobody waits for a lock that is not needed."""
+    path = built(samples, backbone, tmp_path)
+    path.with_suffix(".lock").unlink()
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    FeatureStore.build(path, samples, backbone)
+    assert {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before
+
+
+def test_who_waits_says_for_whom(samples, backbone, tmp_path, capsys):
+    path = tmp_path / "f.f16"
+    lock = path.with_suffix(".lock")
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(lock, thread_local=False):
+            lock.write_text("process 7 on elsewhere")
+            running = pool.submit(FeatureStore.build, path, samples, backbone)
+            time.sleep(1)
+            assert not running.done()
+        assert len(running.result()) == 5
+    said = capsys.readouterr().err
+    assert f"features: waiting for process 7 on elsewhere, which holds {lock}" in said
