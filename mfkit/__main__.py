@@ -4,6 +4,7 @@ import argparse
 import sys
 
 import mfkit
+from mfkit import escape
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
 
 
@@ -14,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return command(**options)
     except (InputError, Diverged) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(escape.terminal(f"error: {error}"), file=sys.stderr)
     except KeyboardInterrupt:
         print("stopped; the same command continues where it stopped", file=sys.stderr)
         return 130
@@ -23,9 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
         if not (cannot_write(error) or in_the_way):
             raise
         mend = NO_ROOM.get(error.errno, "move it away")
+        where = escape.terminal(error.filename or "a file")
         print(
-            f"error: {error.filename or 'a file'}: {error.strerror}; {mend} or choose another "
-            "--out, then type the same command again: it continues",
+            f"error: {where}: {error.strerror}; {mend} or choose another --out, then type the same "
+            "command again: it continues",
             file=sys.stderr,
         )
     return 2
@@ -36,9 +38,9 @@ def _run(**options) -> int:
     name = "{preset}-{graph}-{message}" if flow else "{preset}-{method}"
     out = options["out"] = options["out"] or f"runs/{name}".format(**options)
     results = mfkit.run(**options)
-    print(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-"))
+    print(escape.terminal(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-")))
     for name in results["categories"]:
-        print(f"pictures: {out}/{name}/overview.png")
+        print(escape.terminal(f"pictures: {out}/{name}/overview.png"))
     return 0
 
 
@@ -56,12 +58,12 @@ def _table(runs: list[str], published: bool, form: str) -> int:
 
 
 def _export(run: str, category: str) -> int:
-    print(mfkit.export(run, category))
+    print(escape.terminal(mfkit.export(run, category)))
     return 0
 
 
 def _deploy(run: str, category: str) -> int:
-    print(*mfkit.deploy(run, category), sep="\n")
+    print(*map(escape.terminal, mfkit.deploy(run, category)), sep="\n")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from mfkit import escape
 from mfkit.data.category import group_rows
 from mfkit.data.images import read_image, read_mask
 from mfkit.data.index import Row, read_rows
@@ -52,8 +53,7 @@ class Report:
             parts += ["", f"{kind} ({times})"]
             parts += [f"  {fault}" for fault in self.faults if fault.kind == kind]
         parts += ["", f"{len(self.faults)} faults" if self.faults else "no faults"]
-        # names of files may hold bytes that cannot be printed
-        return "\n".join(parts).encode(errors="backslashreplace").decode()
+        return escape.terminal("\n".join(parts))
 
 
 def check(

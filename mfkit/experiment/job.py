@@ -14,7 +14,7 @@ from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit import plot
+from mfkit import escape, plot
 from mfkit.data import Category, DataSet, data_fingerprint, read_mask
 from mfkit.errors import InputError
 from mfkit.experiment.devices import choose_device
@@ -164,7 +164,7 @@ class Job:
         """A row for each sample: label, score; agreement and both joined, if any; image scores."""
         samples = split.samples
         frame = pd.DataFrame(scored.scores.images.numpy(), columns=samples[0].view_names)
-        frame.insert(0, "sample", [sample.name for sample in samples])
+        frame.insert(0, "sample", [escape.cell(sample.name) for sample in samples])
         frame.insert(1, "label", [int(sample.label) for sample in samples])
         frame.insert(2, "score", scored.scores.samples.numpy())
         if scored.agreement is not None:

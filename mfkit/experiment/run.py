@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from mfkit import escape
 from mfkit.data import Category, DataSet, data_fingerprint, read_category
 from mfkit.errors import Diverged, InputError, cannot_write
 from mfkit.experiment.cluster import run_jobs
@@ -121,7 +122,7 @@ def run(
     for name, row in finished:
         if isinstance(row, Exception):
             troubles[name] = row
-            print(f"{name}: {row}")
+            print(escape.terminal(f"{name}: {row}"))
             if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
                 traceback.print_exception(row)
         else:
@@ -149,7 +150,7 @@ def _to_do(
             if not _done(results["categories"].get(name), category):
                 read[name] = category
         except InputError as error:
-            tqdm.write(f"{name}: {error}")
+            tqdm.write(escape.terminal(f"{name}: {error}"))
             troubles[name] = error
     return read, troubles
 

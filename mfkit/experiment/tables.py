@@ -1,10 +1,11 @@
 """Results as tables: several runs side by side, and a run beside what is published."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from mfkit import escape
 from mfkit.data import FLIPS
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import FURTHER, METRICS
@@ -109,35 +110,33 @@ def render(frame: pd.DataFrame, form: str = "text") -> str:
 
 
 def _text(frame: pd.DataFrame) -> str:
-    return frame.to_string(float_format="{:.4g}".format, na_rep="-")
+    return escape.terminal(frame.to_string(float_format="{:.4g}".format, na_rep="-"))
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    cells = _cells(frame)
+    cells = _cells(frame, escape.markdown)
     rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _latex(frame: pd.DataFrame) -> str:
     numbers = [column for column in frame if frame[column].dtype == float]
-    cells = _cells(frame)
+    cells = _cells(frame, escape.latex)
     style = "".join("r" if column in numbers else "l" for column in cells)
-    names = {letter: f"\\{letter}" for letter in "&%$#_{}"}
-    lines = [
-        " & ".join("".join(names.get(letter, letter) for letter in cell) for cell in row) + r" \\"
-        for row in (list(cells.columns), *cells.to_numpy().tolist())
-    ]
-    head, *body = lines
+    rows = (list(cells.columns), *cells.to_numpy().tolist())
+    head, *body = (" & ".join(row) + r" \\" for row in rows)
     return "\n".join(
         [rf"\begin{{tabular}}{{{style}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule",
          r"\end{tabular}"]
     )  # fmt: skip
 
 
-def _cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Everything as text, the index as the first columns."""
-    frame = frame.reset_index()
-    return frame.map(lambda x: ("-" if x != x else f"{x:.4g}") if isinstance(x, float) else str(x))
+def _cells(frame: pd.DataFrame, escaped: Callable[[object], str]) -> pd.DataFrame:
+    """Everything as text that is safe where it goes, the index as the first columns."""
+    frame = frame.reset_index().rename(columns=escaped)
+    return frame.map(
+        lambda x: ("-" if x != x else f"{x:.4g}") if isinstance(x, float) else escaped(x)
+    )
 
 
 FORMATS = {"text": _text, "markdown": _markdown, "latex": _latex}
