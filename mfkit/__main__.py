@@ -1,11 +1,14 @@
 """The command line: python -m mfkit run | check | table | export | deploy."""
 
 import argparse
+import os
 import sys
 
 import mfkit
 from mfkit import escape
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
+
+PATH = os.path.expanduser  # a shell leaves the ~ of --out=~/runs as it is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("table", help="results of several runs side by side")
     part.set_defaults(command=_table)
-    part.add_argument("runs", nargs="+", metavar="DIR", help="the --out of a run")
+    part.add_argument("runs", nargs="+", metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument(
         "--published", action="store_true", help="beside the published results on Real-IAD"
     )
@@ -94,12 +97,12 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
     part.set_defaults(command=_export)
-    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
 
     part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
     part.set_defaults(command=_deploy)
-    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
     return parser
 
@@ -113,7 +116,10 @@ def _run_options(part: argparse.ArgumentParser) -> None:
         help="flow (default), gaussian (PaDiM) or neighbours (PatchCore), fitted in seconds",
     )
     part.add_argument(
-        "--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD"
+        "--out",
+        metavar="DIR",
+        type=PATH,
+        help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD",
     )
     part.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -142,11 +148,12 @@ def _run_options(part: argparse.ArgumentParser) -> None:
         help="of the training samples that are kept for calibration; default: the preset's",
     )
     part.add_argument(
-        "--features", metavar="DIR", help="share features between runs; default: in OUT"
+        "--features", metavar="DIR", type=PATH, help="share features between runs; default: in OUT"
     )
     part.add_argument(
         "--foreground",
         metavar="MASKS",
+        type=PATH,
         help="which positions count: none, border, rembg, or a folder of masks; "
         "default: the preset's",
     )
@@ -172,7 +179,9 @@ def _run_options(part: argparse.ArgumentParser) -> None:
 
 
 def _data_options(part: argparse.ArgumentParser) -> None:
-    part.add_argument("--data", required=True, metavar="ROOT", help="folder in Real-IAD's layout")
+    part.add_argument(
+        "--data", required=True, metavar="ROOT", type=PATH, help="folder in Real-IAD's layout"
+    )
     part.add_argument("--category", nargs="+", metavar="NAME", help="default: all categories")
     part.add_argument(
         "--missing-views",

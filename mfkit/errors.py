@@ -1,8 +1,9 @@
 """Errors that a user can mend, and what is wrong with data."""
 
 import errno
+from collections.abc import Sequence
 
-__all__ = ["NO_ROOM", "Diverged", "Fault", "InputError", "cannot_write", "raise_fault"]
+__all__ = ["NO_ROOM", "Diverged", "Fault", "InputError", "cannot_write", "few", "raise_fault"]
 
 NO_ROOM = {
     errno.ENOSPC: "make room",
@@ -34,6 +35,22 @@ class Fault(InputError):
     def __init__(self, message: str, kind: str = "unusable") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def few(lines: Sequence[object], total: int | None = None, most: int = 20) -> list[str]:
+    """The first lines, and how many more there are: a million of them would help nobody.
+
+    Arguments:
+        lines: what to say, a line each.
+        total: how many there are in all; None: as many as `lines`.
+        most: how many are said.
+
+    Example:
+        >>> few(["one", "two", "three"], most=2)
+        ['one', 'two', '... and 1 more']
+    """
+    more = (len(lines) if total is None else total) - min(most, len(lines))
+    return [*map(str, lines[:most]), *([f"... and {more:,} more"] if more else [])]
 
 
 def raise_fault(fault: Fault) -> None:

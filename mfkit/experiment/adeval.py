@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mfkit.data import data_fingerprint, read_category
+from mfkit.data import MASK_SIZE, data_fingerprint, read_category
 from mfkit.errors import InputError
-from mfkit.experiment.evaluation import MASK_SIZE
 from mfkit.experiment.results import finished
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.files import whole_file

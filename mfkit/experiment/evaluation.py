@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit.data import MISFITS
+from mfkit.data import MASK_SIZE, MISFITS
 from mfkit.experiment.devices import autocast
 from mfkit.features import Split
 from mfkit.flow import MultiFlow
@@ -21,9 +21,8 @@ from mfkit.score import (
     sample_scores,
 )
 
-__all__ = ["FURTHER", "MASK_SIZE", "METRICS", "Scored", "compare", "evaluate", "score_split"]
+__all__ = ["FURTHER", "METRICS", "Scored", "compare", "evaluate", "score_split"]
 
-MASK_SIZE = 256  # px: where the released code compares maps with masks
 METRICS = {
     "s_auroc": "S-AUROC",
     "s_auroc_mean": "S-AUROC (mean)",

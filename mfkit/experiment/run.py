@@ -96,6 +96,7 @@ def run(
     root = os.path.abspath(data)  # for workers elsewhere; a link stays one
     place = device if cluster else str(choose_device(device))
     found, folder = DataSet(root, missing_views=missing_views), RunFolder(out)
+    _check_out(found, folder)
     names = [category] if isinstance(category, str) else list(category or found.categories)
     for name in names:
         found.file(name)  # a misspelt name stops before the work starts
@@ -129,6 +130,16 @@ def run(
             results = add_result(folder, config, name, row)
     _raise(troubles, alone=len(names) == 1)
     return results
+
+
+def _check_out(data: DataSet, out: RunFolder) -> None:
+    """Results must not lie among the data: results.json would be taken for a category."""
+    place = out.path.resolve()
+    if data.jsons.resolve() in (place, *place.parents) or place == data.root.resolve():
+        raise InputError(
+            f"--out {out.path} lies in the data set {data.root}, where results would be taken for "
+            "data: choose another folder"
+        )
 
 
 def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:

@@ -23,10 +23,11 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
     A run that lacks what others have, such as agreement, holds NaN there.
 
     Arguments:
-        outs: folders of runs; the name of a folder is the name of its run.
+        outs: folders of runs; the name of a folder is the name of its run, with as many folders
+            above it as it takes to tell them apart.
     """
     rows = []
-    for out in map(Path, outs):
+    for out, run in zip(outs, _apart(outs), strict=True):
         results = read_results(out)
         parts = dict(sorted(results["categories"].items()))
         if len(parts) > 1:
@@ -34,11 +35,26 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
         for name, part in parts.items():
             titles = (METRICS | FURTHER).items()
             metrics = {title: 100 * part[key] for key, title in titles if key in part}
-            rows.append({"category": name, "run": out.resolve().name, **metrics})
+            rows.append({"category": name, "run": run, **metrics})
     if not rows:
         raise InputError(f"{', '.join(map(str, outs))}: no category is finished yet")
     frame = pd.DataFrame(rows).sort_values("category", key=_mean_last, kind="stable")
     return frame.set_index(["category", "run"])
+
+
+def _apart(outs: Sequence[str | Path]) -> list[str]:
+    """Names of folders that differ, if the folders do.
+
+    Example:
+        >>> _apart(["/a/wheel", "/b/wheel"])
+        ['a/wheel', 'b/wheel']
+    """
+    places = [Path(out).resolve() for out in outs]
+    for length in range(1, max((len(place.parts) for place in places), default=1)):
+        names = ["/".join(place.parts[-length:]) for place in places]
+        if len(set(names)) == len(set(places)):
+            return names
+    return list(map(str, places))
 
 
 def _mean_last(names: pd.Series) -> pd.Series:
