@@ -132,9 +132,9 @@ def _fetched(url: str) -> dict[str, Tensor]:
         )
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises almost anything for a file not its own
+    except Exception as error:  # anything, for a file not its own; its advice would let code in
         raise InputError(
-            f"{path}: holds no weights ({error}); delete it, and it will be downloaded again"
+            f"{path}: holds something else than weights; delete it, and it will be downloaded again"
         ) from error
 
 

@@ -59,7 +59,7 @@ class Deed:
 def test_nothing_in_the_cache_of_weights_is_executed(named, tmp_path, monkeypatch):
     """Neither if the file is another one than it says, nor if its name was made to fit."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    deed = pickle.dumps(Deed(tmp_path / "trace"))
+    deed = pickle.dumps(Deed(tmp_path / "trace"), protocol=2)
     url = EfficientNet_B5_Weights.IMAGENET1K_V1.url
     if named == "as its own digest says":
         url = f"{url.rpartition('-')[0]}-{hashlib.sha256(deed).hexdigest()[:8]}.pth"
