@@ -100,7 +100,7 @@ def _grey(path: str | Path) -> Image.Image:
             if coloured:
                 raise Fault(
                     f"{path}: the mask is in colours ({coloured} pixels), so what it marks would "
-                    "be guessed; save it in grey, defects white (255) on black",
+                    "be guessed; save it in grey, white (255) on black",
                     "mask in colours",
                 )
         mask = mask.convert("L")
@@ -110,7 +110,7 @@ def _grey(path: str | Path) -> Image.Image:
         value = 1 + int(counts[1:128].argmax())
         raise Fault(
             f"{path}: marks {dim} pixels with {value}, and {bright or 'no'} pixel above 127 would "
-            "count; paint the defect with 255 on black, and what is none with 0",
+            "count; paint what it marks with 255 and all else with 0",
             "dim mask" if bright else "empty mask",
         )
     return mask

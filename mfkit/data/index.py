@@ -18,13 +18,12 @@ from mfkit.errors import Fault, raise_fault
 
 __all__ = ["Row", "read_rows"]
 
-# The data set's official pattern with its parts named; cameras above 9 are allowed. What stands
-# before the sample is looked at by itself, since the whole in one pattern would search for long.
+# The data set's official pattern with its parts named; cameras above 9 are allowed. Nothing in it
+# can be matched in two ways, so a long name takes no longer than its length.
 FILE_NAME = re.compile(
-    r"(?<=_)(?P<sample>(?P<number>[0-9]{4})_(?:NG_)?(?P<code>[A-Z][A-Z_]*[A-Z]))"
+    r"[a-zA-Z][a-zA-Z0-9_]*?_(?P<sample>(?P<number>[0-9]{4})_(?:NG_)?(?P<code>[A-Z][A-Z_]*[A-Z]))"
     r"_C(?P<camera>[0-9]{1,4})_"
 )
-BEFORE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
 CAMERAS = range(10_000)
 SAMPLE = re.compile(r"[\w.-]+")  # names of samples become names of files
 SPLITS = ("train", "test")
@@ -179,7 +178,8 @@ def _row(
     faults: list[tuple[str, str]] = []
     image = listing.find("image_path", row["image_path"], faults)
     name = PureWindowsPath(row["image_path"]).name
-    parts = _parts(name)
+    match = FILE_NAME.match(name)
+    parts = match.groupdict() if match else {}
     sample = row.get("sample", parts.get("sample"))
     camera = row.get("camera", int(parts["camera"]) if parts else None)
     named = isinstance(sample, str) and SAMPLE.fullmatch(sample)
@@ -219,12 +219,6 @@ def _row(
         mask=listing.find("mask_path", mask, faults) if mask is not None else None,
     )
     return view, faults
-
-
-def _parts(name: str) -> dict[str, str]:
-    """What a file's name says in the data set's official pattern; nothing if it does not."""
-    match = FILE_NAME.search(name)
-    return match.groupdict() if match and BEFORE.fullmatch(name, endpos=match.start()) else {}
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict:

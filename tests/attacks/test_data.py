@@ -20,6 +20,7 @@ from mfkit.__main__ import main
 from mfkit.data import doubts, read_category, read_image, read_mask, write_index
 from mfkit.data.check import KEPT, check
 from mfkit.data.images import PIXELS
+from mfkit.data.index import FILE_NAME
 from mfkit.errors import InputError
 
 ORDERS = "\x1b]0;owned\x07\x1b[2J"  # a terminal would change its title and clear its screen
@@ -183,6 +184,13 @@ def test_other_names_are_fine(name, tmp_path):
     file = small(tmp_path)
     file.rename(file.with_name(f"{name}.json"))
     assert read_category(tmp_path, name).name == name
+
+
+def test_the_pattern_of_names_takes_no_longer_than_the_name():
+    """Whoever asks it: paths are shortened before, names from elsewhere may not be."""
+    for name in ("a" + "_" * 10**6, "a_0001_" + "A_" * 10**6, "a" + "_0001_NG_A" * 10**5):
+        assert FILE_NAME.match(name) is None
+    assert FILE_NAME.match("part__0001_NG_BX_C2_1")["sample"] == "0001_NG_BX"
 
 
 def test_a_million_wrong_rows_are_counted_and_few_are_printed(tmp_path, capsys):
