@@ -3,6 +3,8 @@
 import errno
 from collections.abc import Sequence
 
+from mfkit import escape
+
 __all__ = ["NO_ROOM", "Diverged", "Fault", "InputError", "cannot_write", "few", "raise_fault"]
 
 NO_ROOM = {
@@ -17,8 +19,12 @@ NO_ROOM = {
 class InputError(ValueError):
     """Something the user gave is wrong; the message names it and says how to mend it.
 
-    The command line prints the message without a traceback and ends with exit code 2.
+    The command line prints the message without a traceback and ends with exit code 2. Names in it
+    come from data, so it is shown as a terminal may show it, by whomever.
     """
+
+    def __str__(self) -> str:
+        return escape.terminal(super().__str__())
 
 
 def cannot_write(error: BaseException) -> bool:

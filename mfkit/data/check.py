@@ -130,8 +130,14 @@ def check(
                 place = (file.stem, row.split, row.sample)
                 listed.append((*place, row.code, row.camera, defective))
             if pixels:
-                bar = tqdm(pool.map(_look, rows), desc=file.stem, total=len(rows), unit="image",
-                           leave=False, disable=not progress)  # fmt: skip
+                bar = tqdm(
+                    pool.map(_look, rows),
+                    desc=escape.terminal(file.stem),
+                    total=len(rows),
+                    unit="image",
+                    leave=False,
+                    disable=not progress,
+                )
                 for fault, note in chain.from_iterable(bar):
                     if fault is None:
                         doubtful.append(note)

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from mfkit import escape
 from mfkit.data.images import SUFFIXES, read_mask
 from mfkit.data.index import SAMPLE
 from mfkit.data.layout import image_folder, may_lack_views
@@ -190,7 +191,9 @@ def _read_tree(base: Path, mask: str) -> list[Found]:
                 samples.append(sample)
     if ignored:
         warnings.warn(
-            f"{base}: {len(ignored)} files are no images and are not read, {ignored[0]} for one",
+            escape.terminal(
+                f"{base}: {len(ignored)} files are no images and are not read, {ignored[0]} for one"
+            ),
             stacklevel=3,
         )
     for sample in tqdm(samples, desc="masks", unit="sample", leave=False, disable=None):

@@ -1,6 +1,7 @@
 """From a folder of pictures to results: one category, or all of them, here or on many machines."""
 
 import os
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -125,7 +126,8 @@ def run(
             troubles[name] = row
             print(escape.terminal(f"{name}: {row}"))
             if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
-                traceback.print_exception(row)
+                where = "".join(traceback.format_exception(row))
+                print(escape.terminal(where), file=sys.stderr)
         else:
             results = add_result(folder, config, name, row)
     _raise(troubles, alone=len(names) == 1)

@@ -166,7 +166,7 @@ def test_a_category_that_takes_the_name_of_something_else(name, tmp_path, capsys
     file = small(tmp_path)
     file.rename(file.with_name(f"{name}.json"))
     assert main(["check", "--data", str(tmp_path)]) == 1
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr())
     assert "the category " in printed and "give the file another name" in printed
     assert "\x1b" not in printed
     with pytest.raises(InputError, match="give the file another name"):

@@ -1,11 +1,14 @@
 """Words from data that would act: in a terminal, a page, a table, a figure."""
 
+import pickle
+import traceback
 from dataclasses import replace
 
 import pandas as pd
 from sets import features, small_flow, small_set
 
 from mfkit import escape, plot
+from mfkit.errors import Fault, InputError
 from mfkit.experiment import render
 from mfkit.explore import LatentExplorer, Latents
 from mfkit.features import Split
@@ -24,6 +27,12 @@ def test_what_data_say_is_shown_as_it_is():
     assert r"a\textbar{}b\textbackslash{} \$x\$ \& \_ \textless{}img" in shown["latex"]
     assert "<" not in escape.html(said)
     assert [escape.cell(f"{sign}1") for sign in "=+-@"] == ["'=1", "'+1", "'-1", "'@1"]
+
+
+def test_a_message_shows_its_names_wherever_it_is_shown():
+    error = pickle.loads(pickle.dumps(Fault(f"{ORDERS}: cannot be read", "unreadable file")))
+    assert "\x1b" not in "".join(traceback.format_exception(error))
+    assert str(error) == str(InputError(str(error)))
 
 
 def test_a_figure_shows_signs_of_money(tmp_path):

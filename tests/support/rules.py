@@ -28,7 +28,7 @@ ALLOWED = {
     "data": {"errors", "escape", "files"},
     "palette": set(),
     "files": set(),
-    "errors": set(),
+    "errors": {"escape"},
     "escape": set(),
 }
 FILE, FUNCTION = 300, 80  # lines at most; a function's without its docstring
