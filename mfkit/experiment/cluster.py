@@ -163,7 +163,10 @@ def _local(distributed, jobs: Mapping[str, Job]):
         place = {**place, "env": {**env, **place["env"]}}
         options = {**secure, "nthreads": 1, "memory_limit": 0, **place}
         workers[number] = {"cls": distributed.Nanny, "options": options}
-    scheduler = {"cls": distributed.Scheduler, "options": {**secure, "dashboard": False}}
+    scheduler = {
+        "cls": distributed.Scheduler,
+        "options": {**secure, "dashboard": False, "dashboard_address": f"{HOST}:0"},
+    }
     return distributed.SpecCluster(
         workers=workers, scheduler=scheduler, security=secure["security"], name="mfkit"
     )

@@ -258,6 +258,12 @@ def test_a_local_scheduler_knows_only_its_own_workers():
     with machines, distributed.Client(machines) as client:
         assert machines.scheduler_address.startswith("tls://127.0.0.1:")
         assert client.submit(sum, (1, 2)).result(timeout=120) == 3
+        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        ours = {process.pid for process in ours}
+        ports = [
+            c for c in psutil.net_connections("inet") if c.pid in ours and c.status == "LISTEN"
+        ]
+        assert len(ports) >= 3 and {port.laddr.ip for port in ports} == {"127.0.0.1"}
         plain = machines.scheduler_address.replace("tls://", "tcp://")
         with pytest.raises(OSError):
             distributed.Client(plain, timeout=3)
