@@ -124,10 +124,7 @@ def run(
     for name, row in finished:
         if isinstance(row, Exception):
             troubles[name] = row
-            print(escape.terminal(f"{name}: {row}"))
-            if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
-                where = "".join(traceback.format_exception(row))
-                print(escape.terminal(where), file=sys.stderr)
+            _tell(name, row)
         else:
             results = add_result(folder, config, name, row)
     _raise(troubles, alone=len(names) == 1)
@@ -142,6 +139,14 @@ def _check_out(data: DataSet, out: RunFolder) -> None:
             f"--out {out.path} lies in the data set {data.root}, where results would be taken for "
             "data: choose another folder"
         )
+
+
+def _tell(name: str, trouble: Exception) -> None:
+    """Say what went wrong; where, if it is not the user's fault."""
+    print(escape.terminal(f"{name}: {trouble}"))
+    if not isinstance(trouble, InputError | Diverged):
+        where = "".join(traceback.format_exception(trouble))
+        print(escape.terminal(where), file=sys.stderr)
 
 
 def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
