@@ -27,14 +27,15 @@ class Listing:
         text = PureWindowsPath(text).as_posix()
         folder, _, name = text.rpartition("/")
         if folder not in self.names:
+            place = self.base / folder
             try:
-                self.names[folder] = set(os.listdir(self.base / folder))
-                if not os.access(self.base / folder, os.X_OK):  # its files can be named, not read
-                    self.closed[folder], self.names[folder] = closed_to(self.base / folder), set()
-            except PermissionError:
-                self.closed[folder], self.names[folder] = closed_to(self.base / folder), set()
-            except (OSError, ValueError):  # no such folder, or no possible name of one
+                self.names[folder] = set(os.listdir(place))
+                closed = not os.access(place, os.X_OK)  # its files can be named, but not read
+            except (OSError, ValueError) as error:  # no such folder, or no possible name of one
                 self.names[folder] = set()
+                closed = isinstance(error, PermissionError)
+            if closed:
+                self.closed[folder], self.names[folder] = closed_to(place), set()
         path = self.base / text
         if name not in self.names[folder] and not os.path.isfile(path):
             closed = self.closed.get(folder)

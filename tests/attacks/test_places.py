@@ -1,6 +1,7 @@
 """Where things are looked for and put: homes, folders of data, torch's cache."""
 
 import hashlib
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from trees import edit, tree
 from mfkit.__main__ import main
 from mfkit.data.check import check
 from mfkit.errors import InputError
+from mfkit.experiment import read_results
 from mfkit.experiment.tables import table
 from mfkit.features import load_backbone
 
@@ -43,6 +45,30 @@ def test_results_do_not_go_among_the_data(out, tmp_path, capsys):
     assert status == 2
     assert "lies in the data set" in capsys.readouterr().err
     assert check(tmp_path / "data", progress=False).ok
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_a_closed_folder_costs_its_own_category_alone(tmp_path, monkeypatch, capsys):
+    """As another user's folder, which root could enter: so the system's answers are made up."""
+    for name in ("gears", "nuts"):
+        tree(tmp_path / "data", name)
+    closed = tmp_path / "data" / "realiad_256" / "gears" / "OK" / "S0001"
+    listdir, access = os.listdir, os.access
+
+    def listed(path="."):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    monkeypatch.setattr(os, "access", lambda path, way: Path(path) != closed and access(path, way))
+    command = ["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert f"gears: {tmp_path / 'data' / 'realiad_jsons' / 'gears.json'}, row train[0]" in said
+    assert f"{closed} is closed to you (permission denied); let yourself in" in said
+    assert "another --out" not in said
+    assert list(read_results(tmp_path / "out")["categories"]) == ["nuts"]
 
 
 class Deed:
