@@ -1,20 +1,20 @@
 # make demo | test | test-browser | lab | notebooks | lint. Everything goes into .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
-CATEGORY ?= screw_block
-RUN = .venv/bin/python -m mfkit run --preset improved --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
+CATEGORY ?= screw_block wire_plug
+RUN = .venv/bin/python -m mfkit run --preset together --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
 NBVAL = -p tests.support.kernels --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
 
 .PHONY: demo test test-browser lab notebooks lint
 
 demo: .venv/mfkit
-	$(RUN) --graph wheel --out runs/demo/$(CATEGORY)/wheel
-	$(RUN) --graph empty --out runs/demo/$(CATEGORY)/separated
+	$(RUN) --graph wheel --out runs/demo/wheel
+	$(RUN) --graph empty --out runs/demo/separated
 	@echo
-	@.venv/bin/python -m mfkit table runs/demo/$(CATEGORY)/wheel runs/demo/$(CATEGORY)/separated
+	@.venv/bin/python -m mfkit table runs/demo/separated runs/demo/wheel
 	@echo
-	@ls runs/demo/$(CATEGORY)/*/*/overview.png
+	@ls runs/demo/*/*/overview.png
 
 test: .venv/mfkit-test
 	@$(CHROMIUM) || echo "No Chromium here, so the browser tests are skipped: apt-get install chromium brings it."

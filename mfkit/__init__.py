@@ -17,7 +17,7 @@ Each room says in which order to read its files.
 from importlib import import_module
 
 _HOME = {  # where the public names live
-    "data": "Category DataSet FLIPS Sample categories read_category read_image read_mask",
+    "data": "Category DataSet FLIPS MISFITS Sample categories read_category read_image read_mask",
     "data.check": "check",
     "data.own_cameras": "write_index",
     "errors": "Diverged InputError",
@@ -27,12 +27,12 @@ _HOME = {  # where the public names live
     "experiment.train": "train",
     "explore": "LatentExplorer Latents Question",
     "features": "FeatureStore ForegroundStore Split dilate load_backbone object_mask to_positions",
-    "flow": "CrossViewCoupling CrossViewNet GRAPHS MESSAGES MultiFlow Neighbours ViewGraph"
-    " ViewPermutation Whiten load_flow save_flow soft_clamp",
+    "flow": "CrossViewCoupling CrossViewNet GRAPHS LinearMessages MESSAGES MultiFlow Neighbours"
+    " ViewGraph ViewPermutation Whiten load_flow save_flow soft_clamp",
     "palette": "HEAT PALETTE",
     "plot": "contact_sheet overview",
-    "score": "PixelMetrics Scores auroc image_scores mean_scores nll_map pixel_map"
-    " quiet_background sample_scores swap_views who_helps",
+    "score": "Agreement PixelMetrics Scores Usual agreement_map auroc image_scores mean_scores"
+    " nll_map pixel_map quiet_background sample_scores swap_views who_helps",
 }
 _ROOM = {name: room for room, names in _HOME.items() for name in names.split()}
 __all__ = sorted(_ROOM)

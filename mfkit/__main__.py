@@ -171,6 +171,11 @@ def _run_options(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--message", default="conv", help="conv (default), cross_attention or self_attention"
     )
+    part.add_argument(
+        "--linear",
+        action=argparse.BooleanOptionalAction,
+        help="views first tell each other what is linear, fitted at once; default: the preset's",
+    )
     part.add_argument("--blocks", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--hidden", type=int, metavar="N", help="channels; default: the preset's")
     part.add_argument(

@@ -1,5 +1,6 @@
 """Scores against labels and masks: the metrics of a trained flow on a test split."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +16,23 @@ from mfkit.score import (
     Agreement,
     PixelMetrics,
     Scores,
+    Usual,
     agreement_map,
     auroc,
     pixel_map,
     sample_scores,
 )
 
-__all__ = ["FURTHER", "MASK_SIZE", "METRICS", "Scored", "compare", "evaluate", "score_split"]
+__all__ = [
+    "FURTHER",
+    "MASK_SIZE",
+    "METRICS",
+    "Scored",
+    "compare",
+    "evaluate",
+    "score_split",
+    "usual_agreement",
+]
 
 MASK_SIZE = 256  # px: where the released code compares maps with masks
 METRICS = {
@@ -70,7 +81,7 @@ def score_split(
     batch: int = 8,
     present: Tensor | None = None,
     amp: str | None = None,
-    agreement: bool = False,
+    usual: Usual | None = None,
 ) -> Scored:
     """Score samples; no label is looked at.
 
@@ -80,29 +91,50 @@ def score_split(
         batch: samples scored together.
         present: (N, V) of bool: views to use; None uses all that there are.
         amp: see `mfkit.Training`.
-        agreement: ask for it, too; it takes as long again.
+        usual: of the training samples, if agreement is asked for, too; it takes twice as long.
 
     Raises:
         ValueError: the flow is in training mode.
     """
     if flow.training:
         raise ValueError("'flow' should be in evaluation mode, or noise is added: flow.eval()")
-    device = flow.device
     scores, agreements, used = [], [], []
-    for indices in tqdm(torch.arange(len(split)).split(batch), desc="evaluation"):
-        x, there, foreground = split[indices]
-        if present is not None:
-            there = there & present[indices]
+    for x, there, foreground in _batches(split, batch, flow.device, present, "evaluation"):
         used.append(there)
-        x, there = x.to(device), there.to(device)
-        foreground = None if foreground is None else foreground.to(device)
-        with autocast(device, amp):
+        with autocast(flow.device, amp):
             scores.append(Scores.of(*flow(x, present=there), foreground, there))
-            if agreement:
+            if usual is not None:
                 maps = agreement_map(flow, x, there)
-                agreements.append(Agreement.of(maps, foreground, there))
-    whole = Agreement(*_joined(agreements)) if agreement else None
-    return Scored(Scores(*_joined(scores)), whole, torch.cat(used))
+                agreements.append(Agreement.of(maps, foreground, there, usual))
+    whole = None if usual is None else Agreement(*_joined(agreements))
+    return Scored(Scores(*_joined(scores)), whole, torch.cat(used).cpu())
+
+
+def usual_agreement(flow: MultiFlow, split: Split, batch: int = 8, amp: str | None = None) -> Usual:
+    """What agreement is measured with: how the views of training samples agree.
+
+    Arguments:
+        flow: in evaluation mode.
+        split: the training samples.
+        batch, amp: as in `score_split`.
+    """
+    maps, used = [], []
+    for x, there, _ in _batches(split, batch, flow.device, None, "what is usual"):
+        with autocast(flow.device, amp):
+            maps.append(agreement_map(flow, x, there).cpu())
+        used.append(there.cpu())
+    return Usual.of(torch.cat(maps), torch.cat(used))
+
+
+def _batches(
+    split: Split, batch: int, device: torch.device, present: Tensor | None, label: str
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Features, present views and foreground, some samples at a time, on the device."""
+    for indices in tqdm(torch.arange(len(split)).split(batch), desc=label):
+        x, there, foreground = split[indices]
+        there = there if present is None else there & present[indices]
+        foreground = None if foreground is None else foreground.to(device)
+        yield x.to(device), there.to(device), foreground
 
 
 def _joined(batches: list[tuple[Tensor, ...]]) -> list[Tensor]:

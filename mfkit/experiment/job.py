@@ -17,7 +17,13 @@ from mfkit import plot
 from mfkit.data import Category, DataSet, Digests, data_fingerprint, digest_lines, read_mask
 from mfkit.errors import InputError
 from mfkit.experiment.devices import choose_device
-from mfkit.experiment.evaluation import MASK_SIZE, Scored, compare, score_split
+from mfkit.experiment.evaluation import (
+    MASK_SIZE,
+    Scored,
+    compare,
+    score_split,
+    usual_agreement,
+)
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.experiment.settings import Preset, foreground_kind, new_flow
@@ -33,7 +39,7 @@ from mfkit.features import (
 )
 from mfkit.files import clear_drafts, locked, whole_file
 from mfkit.flow import MultiFlow, Neighbours, save_flow
-from mfkit.score import combined
+from mfkit.score import Usual, combined
 
 __all__ = ["Job", "backbone_on"]
 
@@ -140,7 +146,11 @@ class Job:
         seconds["training"] = self._learn(flow, kept)
         save_flow(flow, stage.model)
         with _timed(seconds, "evaluation"):
-            test, unseen = (self._score(flow, split) for split in (splits["test"], held))
+            usual = self._usual(flow, kept, stage)
+            test, unseen = (
+                split and score_split(flow, split, amp=self.settings.training.amp, usual=usual)
+                for split in (splits["test"], held)
+            )
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
         if self.settings.method == "neighbours":
@@ -171,12 +181,17 @@ class Job:
         flow.eval()
         return seconds["training"]
 
-    def _score(self, flow: MultiFlow | Neighbours, split: Split | None) -> Scored | None:
-        """Scores of a split; agreement where there are messages that the flow can do without."""
-        training = self.settings.training
-        talks = self.settings.method == "flow" and bool(flow.graph.possible_edges)
-        agreement = training.message_dropout > 0 and talks
-        return split and score_split(flow, split, amp=training.amp, agreement=agreement)
+    def _usual(
+        self, flow: MultiFlow | Neighbours, split: Split, folder: CategoryFolder
+    ) -> Usual | None:
+        """What agreement is measured with, if the flow has messages and knows what silence is."""
+        trained = self.settings.method == "flow" and not self.settings.training.message_dropout
+        if trained or not flow.graph.possible_edges:
+            return None
+        usual = usual_agreement(flow, split, amp=self.settings.training.amp)
+        with whole_file(folder.usual) as draft:
+            np.save(draft, torch.stack(usual).numpy())
+        return usual
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)

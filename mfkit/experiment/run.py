@@ -30,44 +30,28 @@ def run(
     category: str | Sequence[str] | None = None,
     preset: str = "workshop",
     *,
-    method: str | None = None,
-    epochs: int | None = None,
-    graph: str | None = None,
-    weight: str | None = None,
-    message: str | None = None,
-    blocks: int | None = None,
-    hidden: int | None = None,
-    foreground: str | None = None,
-    held_out: float | None = None,
-    message_dropout: float | None = None,
-    view_dropout: float | None = None,
-    amp: str | None = None,
-    micro_batch: int | None = None,
     device: str = "auto",
     seed: int = 0,
     features: str | Path | None = None,
     missing_views: str = "error",
     cluster: str | None = None,
+    **changes,
 ) -> dict:
-    """Train and evaluate a flow on each category; what is done already is not done again.
-
-    Leaves the files of a `RunFolder`.
+    """Train and evaluate a flow on each category, but for what is done: see `RunFolder`.
 
     Arguments:
         data: the root of a data set in Real-IAD's layout.
         out: folder of the results.
         category: a name or several; None takes all categories.
         preset: a name of `mfkit.PRESETS`.
-        epochs, message_dropout, view_dropout, amp, micro_batch: see `mfkit.Training`; None keeps
-            the preset's own.
-        method, graph, weight, message, blocks, hidden, foreground, held_out: see
-            `mfkit.experiment.Preset`; None keeps the preset's own.
         device: "cpu", "cuda", "mps" or "auto", the best one there is.
         seed: of everything random, from 0 to 2^31 - 1.
         features: folder of the feature stores, to share them between runs, in a folder for each
             backbone and category; None is out/features.
         missing_views: see `mfkit.read_category`.
         cluster: None works here; see `mfkit.experiment.cluster.run_jobs` for the others.
+        changes: fields of `mfkit.experiment.Preset` and `mfkit.Training` in place of the preset's
+            own, such as epochs, graph, weight or held_out; None keeps the preset's.
 
     Returns:
         what results.json holds.
@@ -77,22 +61,7 @@ def run(
             first.
         Diverged: the loss of the only category is not finite.
     """
-    settings = choose_preset(
-        preset,
-        method=method,
-        epochs=epochs,
-        graph=graph,
-        weight=weight,
-        message=message,
-        blocks=blocks,
-        hidden=hidden,
-        foreground=foreground,
-        held_out=held_out,
-        message_dropout=message_dropout,
-        view_dropout=view_dropout,
-        amp=amp,
-        micro_batch=micro_batch,
-    )
+    settings = choose_preset(preset, **changes)
     if not 0 <= seed < 2**31:
         raise InputError(f"'seed' should be from 0 to 2^31 - 1, got {seed}")
     root = os.path.abspath(data)  # for workers elsewhere; a link stays one

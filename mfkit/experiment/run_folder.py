@@ -31,6 +31,7 @@ class CategoryFolder:
     Attributes:
         model, checkpoint, history: weights; where training continues; the loss of each epoch.
         held_out: scores of sound samples that training has not seen.
+        usual: mean and spread of the agreement of training samples, (2, V, H, W).
         scores, maps, overview: of the test samples.
         adeval: for the official tool.
         program, card: of the deployed model.
@@ -44,6 +45,7 @@ class CategoryFolder:
         self.checkpoint = self.path / "checkpoint.pt"
         self.history = self.path / "history.csv"
         self.held_out = self.path / "held_out.csv"
+        self.usual = self.path / "usual.npy"
         self.scores = self.path / "scores.csv"
         self.maps = self.path / "maps.npy"
         self.overview = self.path / "overview.png"

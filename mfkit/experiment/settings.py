@@ -105,8 +105,9 @@ class Preset:
         held_out: share of the training samples, every n-th, that training does not see; what they
             score are the units in which likelihood and agreement are joined.
         method: a name of `METHODS`. "gaussian" is a flow of `mfkit.Whiten` alone, "neighbours" is
-            `mfkit.Neighbours`; neither has use for graph, message, blocks, hidden and training.
-        whiten: see `MultiFlow`.
+            `mfkit.Neighbours`; neither has use for message, blocks, hidden and training, nor for a
+            graph, unless the Gaussian's views tell each other what is linear.
+        whiten, linear: see `MultiFlow`.
 
     Raises:
         InputError: an unknown graph, message or method.
@@ -124,6 +125,7 @@ class Preset:
     held_out: float = 0.0
     method: str = "flow"
     whiten: bool = False
+    linear: bool = False
 
     def __post_init__(self):
         known = {
@@ -172,6 +174,7 @@ PRESETS = {
             message_dropout=0.5,
         ),
         standardize=True,
+        linear=True,
         weight="sum",
         held_out=0.25,
     ),
@@ -224,9 +227,10 @@ def new_flow(
     """
     if settings.method == "neighbours":
         return Neighbours(*shape, views)
-    if settings.method == "gaussian":
-        return MultiFlow(*shape, ViewGraph.empty(views), blocks=0, noise="none", whiten=True)
     graph = GRAPHS[settings.graph](views)
+    if settings.method == "gaussian":
+        graph = graph if settings.linear else ViewGraph.empty(views)
+        return MultiFlow(*shape, graph, blocks=0, noise="none", whiten=True, linear=settings.linear)
     return MultiFlow(
         *shape,
         graph=replace(graph, weight=settings.weight or graph.weight),
@@ -236,4 +240,5 @@ def new_flow(
         seed=seed,
         standardize=settings.standardize,
         whiten=settings.whiten,
+        linear=settings.linear,
     )

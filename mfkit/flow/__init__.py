@@ -1,12 +1,13 @@
 """The flow: views, messages, couplings, and the model they make up.
 
 Read in this order: `views` (which camera hears which) and its `drawing`, `messages` (the network in
-which they talk), `coupling` (the invertible step around it), `standardize` and `whiten` (what comes
-before the first coupling), `noise`, `multiflow` (the whole model), `neighbours` (what to compare it
-with), `model_file` (the model on disk).
+which they talk), `coupling` (the invertible step around it), `standardize`, `whiten` and
+`linear_messages` (what comes before the first coupling), `noise`, `multiflow` (the whole model),
+`neighbours` (what to compare it with), `model_file` (the model on disk).
 """
 
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp
+from mfkit.flow.linear_messages import LinearMessages
 from mfkit.flow.messages import MESSAGES, CrossViewNet
 from mfkit.flow.model_file import load_flow, load_state, save_flow, save_state
 from mfkit.flow.multiflow import MultiFlow
@@ -22,6 +23,7 @@ __all__ = [
     "NOISES",
     "CrossViewCoupling",
     "CrossViewNet",
+    "LinearMessages",
     "MapModule",
     "MultiFlow",
     "Neighbours",

@@ -9,6 +9,7 @@ from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
 
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
+from mfkit.flow.linear_messages import LinearMessages
 from mfkit.flow.noise import NOISE_SCALE, NOISES
 from mfkit.flow.standardize import Standardize
 from mfkit.flow.views import ViewGraph
@@ -20,12 +21,11 @@ __all__ = ["MultiFlow"]
 class MultiFlow(nn.Module):
     """Normalizing flow over the feature maps of all views: blocks of permutation and coupling.
 
-    In training, one noise map n of shape (1, H, W) a sample is added to all channels of all views,
-    and the couplings are told 20 n; when scoring, n is 0.
+    In training, a noise map n (1, H, W) is added to all channels, and the couplings are told 20 n.
 
-    A view may be absent. It sends no message, the means of its neighbours run over the views that
-    are left, and its latents and log-determinants are 0: what remains is an exact density over the
-    views that are present (one of its own, not the marginal of the density over all views).
+    A view may be absent. It sends no message, means run over the views that are left, and its
+    latents and log-determinants are 0: what remains is an exact density over the views that are
+    present (one of its own, not the marginal of the density over all views).
 
     Arguments:
         channels, height, width: C, H, W of a feature map.
@@ -38,14 +38,13 @@ class MultiFlow(nn.Module):
             "uniform" (U(0, 1)) or "none".
         message: see `CrossViewNet`.
         seed: of the permutations, and of what a shuffled graph draws.
-        standardize: features go through `Standardize` first; training fits it to its features.
-        whiten: or through `Whiten`. With no block behind it the flow is a Gaussian for each view
-            and position: only `fit` it.
+        standardize, whiten: features go through `Standardize` or `Whiten` first; with whitening
+            and no block the flow is a Gaussian for each view and position. `fit` it.
+        linear: and before that through `LinearMessages`.
 
     Raises:
         ValueError: fewer than two channels, no block and nothing in place of one, no hidden
-            channel, an unknown noise or message, a clamp that is not positive, an even kernel size,
-            or a number of them that is not `blocks`.
+            channel, an unknown noise or message, or kernel sizes and clamp that make no sense.
 
     Source: arXiv 2504.03306 and the defaults of its released code.
 
@@ -53,10 +52,8 @@ class MultiFlow(nn.Module):
         >>> flow = MultiFlow(8, 4, 4, blocks=2, hidden=4).eval()
         >>> x = torch.randn(3, 5, 8, 4, 4)
         >>> z, log_det = flow(x)
-        >>> z.shape, log_det.shape
-        (torch.Size([3, 5, 8, 4, 4]), torch.Size([3, 5, 4, 4]))
-        >>> torch.allclose(flow.inverse(z), x)
-        True
+        >>> z.shape, log_det.shape, torch.allclose(flow.inverse(z), x)
+        (torch.Size([3, 5, 8, 4, 4]), torch.Size([3, 5, 4, 4]), True)
     """
 
     def __init__(
@@ -74,36 +71,35 @@ class MultiFlow(nn.Module):
         seed: int = 0,
         standardize: bool = False,
         whiten: bool = False,
+        linear: bool = False,
     ):
         config = dict(locals())  # plain values: what a file of weights needs to build it again
         config = {name: config[name] for name in config if name not in ("self", "__class__")}
         super().__init__()
         if standardize and whiten:
             raise ValueError("'standardize' and 'whiten' should not both be asked for")
-        least = 0 if standardize or whiten else 1
+        least = 0 if standardize or whiten or linear else 1
         for name, size, low in (("blocks", blocks, least), ("hidden", hidden, 1)):
             if size < low:
                 raise ValueError(f"'{name}' should be at least {low}, got {size}")
-        if kernel_sizes is None:
-            kernel_sizes = ([3] * (blocks - 1) + [5])[:blocks]
+        kernel_sizes = list(kernel_sizes or ([3] * (blocks - 1) + [5])[:blocks])
         if len(kernel_sizes) != blocks:
-            raise ValueError(
-                f"'kernel_sizes' should hold one size for each of {blocks} blocks, "
-                f"got {list(kernel_sizes)}"
-            )
+            wanted = f"hold one size for each of {blocks} blocks"
+            raise ValueError(f"'kernel_sizes' should {wanted}, got {kernel_sizes}")
         if channels < 2:
             raise ValueError(f"'channels' should be at least 2, to be split, got {channels}")
         if noise not in NOISES:
             raise ValueError(f"'noise' should be one of {', '.join(NOISES)}, got {noise!r}")
         self.shape = (graph.views, channels, height, width)
         self.graph, self.noise = graph, noise
-        self.config = config | {"graph": graph.config, "kernel_sizes": list(kernel_sizes)}
+        self.config = config | {"graph": graph.config, "kernel_sizes": kernel_sizes}
         dims = (channels, graph.views, height, width)
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if noise != "none" else {}
         self.inn = SequenceINN(*dims)
-        for kind, wanted in ((Standardize, standardize), (Whiten, whiten)):
-            if wanted:
-                self.inn.append(kind)
+        if linear:
+            self.inn.append(LinearMessages, graph=graph)
+        for kind in [Standardize] * standardize + [Whiten] * whiten:
+            self.inn.append(kind)
         for block, kernel_size in enumerate(kernel_sizes, 1000 * seed):
             self.inn.append(ViewPermutation, seed=block)
             self.inn.append(
@@ -125,11 +121,16 @@ class MultiFlow(nn.Module):
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Fit what comes before the first block to training features, if anything does.
 
+        Each layer is fitted to the features themselves, for linear messages leave the mean and
+        spread of every view as they are.
+
         Arguments:
             batches: tensors (B, V, C, H, W); NaN where a view is missing.
         """
-        if isinstance(self.inn[0], Standardize | Whiten):
-            self.inn[0].fit(batches)
+        layers = [module for module in self.inn if hasattr(module, "fit")]
+        batches = list(batches) if len(layers) > 1 else batches
+        for layer in layers:
+            layer.fit(batches)
 
     @property
     def device(self) -> torch.device:
@@ -288,7 +289,7 @@ class MultiFlow(nn.Module):
     def extra_repr(self) -> str:
         """Say what flows, and along which graph."""
         views, channels, height, width = self.shape
-        sizes = f"V={views}, C={channels}, H={height}, W={width}, blocks={len(self.inn) // 2}"
+        sizes = f"V={views}, C={channels}, H={height}, W={width}, blocks={self.config['blocks']}"
         return f"{sizes}, noise={self.noise!r},\n{self.graph}"
 
 

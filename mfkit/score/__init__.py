@@ -5,7 +5,7 @@ together?), `verdict` (p-values of new parts), `metrics` (scores against labels)
 to a trained flow).
 """
 
-from mfkit.score.agreement import Agreement, agreement_map, combined
+from mfkit.score.agreement import Agreement, Usual, agreement_map, combined
 from mfkit.score.metrics import FPR_LIMIT, PixelMetrics, auroc
 from mfkit.score.probe import mean_scores, mute, swap_auroc, swap_views, who_helps
 from mfkit.score.scores import (
@@ -23,6 +23,7 @@ __all__ = [
     "Agreement",
     "PixelMetrics",
     "Scores",
+    "Usual",
     "agreement_map",
     "auroc",
     "combined",

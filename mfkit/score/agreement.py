@@ -14,11 +14,12 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from mfkit.flow import MultiFlow
-from mfkit.score.scores import image_scores, nll_map
+from mfkit.score.scores import image_scores, nll_map, sample_scores
 
-__all__ = ["Agreement", "agreement_map", "combined"]
+__all__ = ["Agreement", "Usual", "agreement_map", "combined"]
 
 
 @torch.no_grad()
@@ -44,17 +45,51 @@ def agreement_map(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> 
     return together - nll_map(*flow(x, present=present, muted=flow.graph.possible_edges))
 
 
+class Usual(NamedTuple):
+    """How well the views of sound samples agree at each position, to measure others with.
+
+    The trained flow's own training samples are enough: a place where their agreement varies much
+    (the light, a serial number) asks for more before it is called unusual.
+
+    Attributes:
+        mean, spread: (V, H, W), of agreement averaged over 3 x 3 positions, in nats per channel.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    @classmethod
+    def of(cls, maps: Tensor, present: Tensor | None = None) -> Self:
+        """From the maps of `agreement_map`, (N, V, H, W), and who was present, (N, V).
+
+        Half the median spread is added (as variances add), so that a place at which nearly nothing
+        has varied in a few samples does not alarm for nothing.
+
+        Raises:
+            ValueError: fewer than two samples show a view, or no message ever made a difference.
+        """
+        there = torch.ones(maps.shape[:2]) if present is None else present.to(maps)
+        count = there.sum(0)[:, None, None]
+        if not (count >= 2).all():
+            raise ValueError(f"every view should be in at least 2 samples, got {count.ravel()}")
+        weights = there[..., None, None]
+        maps = _around(maps)
+        mean = (weights * maps).sum(0) / count
+        spread = ((weights * (maps - mean).square()).sum(0) / (count - 1)).sqrt()
+        if not spread.any():
+            raise ValueError("'maps' should differ between samples; has the flow any messages?")
+        return cls(mean, (spread.square() + (spread[spread > 0].median() / 2).square()).sqrt())
+
+
 class Agreement(NamedTuple):
     """The difference between together and alone, from positions to objects.
 
-    A misfit concerns a view as a whole, so views and samples take the mean, not the maximum.
-
     Attributes:
         maps: (B, V, H, W).
-        images: (B, V), the mean over the positions that count.
-        samples: (B,), the mean over the views that are present.
+        images: (B, V).
+        samples: (B,).
 
-    All in nats per channel, high where views disagree; NaN where a view is absent.
+    All high where views disagree; NaN where a view is absent.
     """
 
     maps: Tensor
@@ -63,19 +98,41 @@ class Agreement(NamedTuple):
 
     @classmethod
     def of(
-        cls, maps: Tensor, foreground: Tensor | None = None, present: Tensor | None = None
+        cls,
+        maps: Tensor,
+        foreground: Tensor | None = None,
+        present: Tensor | None = None,
+        usual: Usual | None = None,
     ) -> Self:
         """Images and samples from the maps of `agreement_map`.
+
+        A piece that does not fit is a small part of a view, and a view of another object is all of
+        it. In units of what is usual there, both have places that stand out, so the score is a
+        maximum like that of likelihood. Without these units only the mean is of use, and only for
+        whole views.
 
         Arguments:
             maps: (B, V, H, W) in nats per channel.
             foreground: (B, V, H, W) of bool, the positions that count; None: all do.
             present: (B, V) of bool; None: all views are.
+            usual: of the training samples. Then maps are averaged over 3 x 3 positions and in
+                spreads above the mean of sound samples, and images and samples take the maximum;
+                None: maps stay in nats per channel, and images and samples take the mean.
         """
-        if present is not None:
-            maps = maps.masked_fill(~present[..., None, None], torch.nan)
-        images = image_scores(maps, foreground, rule="mean")
-        return cls(maps, images, images.nanmean(1))
+        if present is None:
+            present = torch.ones(maps.shape[:2], dtype=torch.bool, device=maps.device)
+        rule = "mean"
+        if usual is not None:
+            maps, rule = (_around(maps) - usual.mean.to(maps)) / usual.spread.to(maps), "max"
+        images = image_scores(maps, foreground, rule)
+        samples = sample_scores(images, rule, present)
+        maps = maps.masked_fill(~present[..., None, None], torch.nan)
+        return cls(maps, images.masked_fill(~present, torch.nan), samples)
+
+
+def _around(maps: Tensor) -> Tensor:
+    """The average of each position and its neighbours: what belongs to a piece, less the noise."""
+    return avg_pool2d(maps, 3, stride=1, padding=1, count_include_pad=False)
 
 
 def combined(scores: Tensor, unseen: Tensor) -> Tensor:

@@ -8,7 +8,15 @@ from tiny import awake
 from torch.autograd.functional import jacobian
 
 from mfkit.flow import GRAPHS, MultiFlow, ViewGraph
-from mfkit.score import Agreement, agreement_map, combined, nll_map, p_values, smallest_rate
+from mfkit.score import (
+    Agreement,
+    Usual,
+    agreement_map,
+    combined,
+    nll_map,
+    p_values,
+    smallest_rate,
+)
 
 C, H, W = 4, 2, 3
 V = 3
@@ -87,6 +95,59 @@ def test_only_the_foreground_counts():
     foreground = torch.tensor([[[[True, False]], [[True, True]]]])
     _, images, samples = Agreement.of(maps, foreground)
     assert images.tolist() == [[1.0, 3.0]] and samples.tolist() == [2.0]
+
+
+def sound_maps(samples: int = 200) -> torch.Tensor:
+    """(N, V, H, W): places that vary much, places that hardly vary, a view that never does."""
+    spread = torch.full((V, 9, 9), 0.1)
+    spread[0, :3], spread[2] = 5.0, 0.0
+    maps = torch.randn(samples, V, 9, 9, generator=torch.Generator().manual_seed(0))
+    return spread * maps + 0.7
+
+
+def test_a_piece_that_does_not_fit_stands_out_from_what_is_usual_there():
+    """A little at a quiet place outdoes much where much is usual; a mean does not see it."""
+    maps = sound_maps()
+    usual, new = Usual.of(maps[:100]), maps[100:].clone()
+    wrong = new.clone()
+    wrong[:, 1, 4:6, 4:6] += 0.5
+    sound, misfit = (Agreement.of(each, usual=usual) for each in (new, wrong))
+    assert misfit.samples.min() > sound.samples.max()
+    assert (misfit.images.argmax(1) == 1).all()
+    place = misfit.maps[:, 1].flatten(1).argmax(1)
+    assert {*(place // 9).tolist(), *(place % 9).tolist()} <= {3, 4, 5, 6}
+    means = [Agreement.of(each).samples for each in (new, wrong)]
+    assert (means[1][:, None] > means[0]).double().mean() < 0.7
+
+
+def test_units_are_those_of_the_training_samples():
+    """By NumPy: 3 x 3 averages, mean and spread of each place, half the median spread added."""
+    maps = sound_maps(7)
+    mean, spread = Usual.of(maps)
+    corner = maps[:, 1, :2, :2].mean((1, 2)).numpy()
+    middle = maps[:, 1, 3:6, 2:5].mean((1, 2)).numpy()
+    assert mean[1, 0, 0].item() == pytest.approx(corner.mean()) and mean[
+        1, 4, 3
+    ].item() == pytest.approx(middle.mean())
+    floor = spread[2].min().item()
+    expected = float((middle.std(ddof=1) ** 2 + floor**2) ** 0.5)
+    assert spread[1, 4, 3].item() == pytest.approx(expected, rel=1e-4)
+    assert floor > 0 and (spread[2] == floor).all()
+
+
+def test_units_leave_absent_views_out():
+    maps, present = sound_maps(8), torch.ones(8, V, dtype=torch.bool)
+    maps[:3, 1], present[:3, 1] = 0.0, False
+    usual, expected = Usual.of(maps, present), Usual.of(maps[3:])
+    torch.testing.assert_close(usual.mean[1], expected.mean[1])
+    _, images, samples = Agreement.of(maps, present=present, usual=usual)
+    assert images[:3, 1].isnan().all() and not samples.isnan().any()
+
+
+@pytest.mark.parametrize("maps", [sound_maps(1), torch.zeros(4, V, 3, 3)])
+def test_too_little_to_call_anything_usual(maps):
+    with pytest.raises(ValueError, match=r"at least 2 samples|any messages"):
+        Usual.of(maps)
 
 
 def test_the_joined_score_takes_the_more_unusual_one_in_its_own_units():
