@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import mfkit
+from mfkit import escape
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
+
+PATH = os.path.expanduser  # a shell leaves the ~ of --out=~/runs as it is
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,15 +65,16 @@ def _command(options: dict) -> int:
     try:
         return command(**options)
     except (InputError, Diverged) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(escape.terminal(f"error: {error}"), file=sys.stderr)
     except OSError as error:
         in_the_way = isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError)
         if not (cannot_write(error) or in_the_way):
             raise
         mend = NO_ROOM.get(error.errno, "move it away")
+        where = escape.terminal(error.filename or "a file")
         print(
-            f"error: {error.filename or 'a file'}: {error.strerror}; {mend} or choose another "
-            "--out, then type the same command again: it continues",
+            f"error: {where}: {error.strerror}; {mend} or choose another --out, then type the same "
+            "command again: it continues",
             file=sys.stderr,
         )
     return 2
@@ -81,9 +85,9 @@ def _run(**options) -> int:
     name = "{preset}-{graph}-{message}" if flow else "{preset}-{method}"
     out = options["out"] = options["out"] or f"runs/{name}".format(**options)
     results = mfkit.run(**options)
-    print(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-"))
+    print(escape.terminal(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-")))
     for name in results["categories"]:
-        print(f"pictures: {out}/{name}/overview.png")
+        print(escape.terminal(f"pictures: {out}/{name}/overview.png"))
     return 0
 
 
@@ -101,12 +105,12 @@ def _table(runs: list[str], published: bool, form: str) -> int:
 
 
 def _export(run: str, category: str, data: str | None) -> int:
-    print(mfkit.export(run, category, data))
+    print(escape.terminal(mfkit.export(run, category, data)))
     return 0
 
 
 def _deploy(run: str, category: str) -> int:
-    print(*mfkit.deploy(run, category), sep="\n")
+    print(*map(escape.terminal, mfkit.deploy(run, category)), sep="\n")
     return 0
 
 
@@ -127,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("table", help="results of several runs side by side")
     part.set_defaults(command=_table)
-    part.add_argument("runs", nargs="+", metavar="DIR", help="the --out of a run")
+    part.add_argument("runs", nargs="+", metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument(
         "--published", action="store_true", help="beside the published results on Real-IAD"
     )
@@ -137,13 +141,13 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
     part.set_defaults(command=_export)
-    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
     part.add_argument("--data", metavar="ROOT", help="where the data lie now, if they moved")
 
     part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
     part.set_defaults(command=_deploy)
-    part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
+    part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
     return parser
 
@@ -157,7 +161,10 @@ def _run_options(part: argparse.ArgumentParser) -> None:
         help="flow (default), gaussian (PaDiM) or neighbours (PatchCore), fitted in seconds",
     )
     part.add_argument(
-        "--out", metavar="DIR", help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD"
+        "--out",
+        metavar="DIR",
+        type=PATH,
+        help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD",
     )
     part.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -191,11 +198,12 @@ def _run_options(part: argparse.ArgumentParser) -> None:
         help="of the training samples that are kept for calibration; default: the preset's",
     )
     part.add_argument(
-        "--features", metavar="DIR", help="share features between runs; default: in OUT"
+        "--features", metavar="DIR", type=PATH, help="share features between runs; default: in OUT"
     )
     part.add_argument(
         "--foreground",
         metavar="MASKS",
+        type=PATH,
         help="which positions count: none, border, rembg, or a folder of masks; "
         "default: the preset's",
     )
@@ -221,7 +229,9 @@ def _run_options(part: argparse.ArgumentParser) -> None:
 
 
 def _data_options(part: argparse.ArgumentParser) -> None:
-    part.add_argument("--data", required=True, metavar="ROOT", help="folder in Real-IAD's layout")
+    part.add_argument(
+        "--data", required=True, metavar="ROOT", type=PATH, help="folder in Real-IAD's layout"
+    )
     part.add_argument("--category", nargs="+", metavar="NAME", help="default: all categories")
     part.add_argument(
         "--missing-views",

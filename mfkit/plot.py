@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from mfkit import escape
 from mfkit.data import Sample
 from mfkit.files import whole_file
 from mfkit.palette import HEAT, PALETTE
@@ -43,10 +44,10 @@ def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
     grid = figure.subplots(len(samples), views, squeeze=False)
     for row, sample in zip(grid, samples, strict=True):
         _pictures(row, sample)
-        row[0].set_ylabel(sample.title, fontsize=8)
+        row[0].set_ylabel(escape.mathtext(sample.title), fontsize=8)
     for name, ax in zip(samples[0].view_names, grid[0], strict=True):
         ax.set_title(name, fontsize=9)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(escape.mathtext(title), fontsize=11)
     return figure
 
 
@@ -98,7 +99,7 @@ def overview(
                     "absent" if np.isnan(score) else f"{score:.2f}", fontsize=8, labelpad=2
                 )
                 _bare(ax)
-            pictures[0].set_ylabel(sample.title, fontsize=8)
+            pictures[0].set_ylabel(escape.mathtext(sample.title), fontsize=8)
             joined = "" if ranked is None else f"\ncombined\n{ranked[index]:.1f}"
             maps[0].set_ylabel(f"sample\n{sample_scores[index]:.2f}{joined}", fontsize=8)
     bar = figure.colorbar(
@@ -106,7 +107,7 @@ def overview(
     )
     bar.ax.set_box_aspect(25)
     bar.set_label("score: negative log-likelihood, nats per channel")
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(escape.mathtext(title), fontsize=13)
     return figure
 
 

@@ -1,7 +1,8 @@
 """Pictures on disk -> samples: one object, seen by V cameras.
 
-Read in this order: `layout` (where things lie), `index` (the rows of a JSON file), `images`,
-`codes` (what defects are called), `sample`, `category` (rows -> samples); then `real_iad` (what is
+Read in this order: `layout` (where things lie), `index` (the rows of a JSON file) with `names`
+(what may be one) and `listing` (which files are there), `images`, `codes` (what defects are
+called), `sample`, `category` (rows -> samples); then `truth` (what masks say), `real_iad` (what is
 known about Real-IAD), `check` (everything that is wrong with a data set), `own_cameras` (a folder
 tree -> a JSON file), the same for the sets of others (`other_sets`, `strips`, `turntable`) and
 `fingerprint` (is it still the same data?). Nothing here needs PyTorch.
@@ -25,11 +26,13 @@ from mfkit.data.own_cameras import write_index
 from mfkit.data.real_iad import FLIPS, TOTALS
 from mfkit.data.sample import Category, Sample
 from mfkit.data.strips import write_manta_index
+from mfkit.data.truth import MASK_SIZE, doubts
 from mfkit.data.turntable import write_turntable_index
 
 __all__ = [
     "CODES",
     "FLIPS",
+    "MASK_SIZE",
     "MISFITS",
     "TOTALS",
     "Category",
@@ -40,6 +43,7 @@ __all__ = [
     "categories",
     "data_fingerprint",
     "digest_lines",
+    "doubts",
     "former_data_fingerprints",
     "former_images_fingerprint",
     "images_fingerprint",

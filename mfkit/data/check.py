@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -12,14 +12,18 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
+from mfkit import escape
 from mfkit.data.category import group_rows
-from mfkit.data.images import read_image, read_mask
+from mfkit.data.images import read_image
 from mfkit.data.index import Row, read_rows
 from mfkit.data.layout import DataSet
 from mfkit.data.real_iad import FLIPS, TOTALS
-from mfkit.errors import Fault
+from mfkit.data.truth import BLACK, doubt
+from mfkit.errors import Fault, few
 
 __all__ = ["Report", "check"]
+
+KEPT = 1000  # faults of a kind that are remembered
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,17 @@ class Report:
     Attributes:
         counts: images per category, split, code (of the view) and camera.
         samples: samples and images per category and split, and how many of them are defective.
-        faults: everything that is wrong, in the order in which it was found.
+        faults: everything that is wrong, in the order in which it was found; of each kind the
+            first thousand.
         notes: what is remarkable but not wrong.
+        times: how many faults there are of each kind.
     """
 
     counts: pd.DataFrame
     samples: pd.DataFrame
     faults: list[Fault]
     notes: list[str]
+    times: Mapping[str, int]
 
     @property
     def ok(self) -> bool:
@@ -44,16 +51,28 @@ class Report:
         return not self.faults
 
     def __str__(self) -> str:
-        kinds = Counter(fault.kind for fault in self.faults)
         parts = ["Images per code and camera", self.counts.to_string(), ""]
         parts += ["Samples and images", self.samples.to_string(), ""]
-        parts += [f"note: {note}" for note in self.notes]
-        for kind, times in kinds.items():
+        parts += [f"note: {note}" for note in few(self.notes)]
+        for kind, times in self.times.items():
             parts += ["", f"{kind} ({times})"]
-            parts += [f"  {fault}" for fault in self.faults if fault.kind == kind]
-        parts += ["", f"{len(self.faults)} faults" if self.faults else "no faults"]
-        # names of files may hold bytes that cannot be printed
-        return "\n".join(parts).encode(errors="backslashreplace").decode()
+            same = [fault for fault in self.faults if fault.kind == kind]
+            parts += [f"  {line}" for line in few(same, times)]
+        parts += ["", f"{sum(self.times.values())} faults" if self.faults else "no faults"]
+        return escape.terminal("\n".join(parts))
+
+
+class _Faults(list):
+    """Faults as they are found; of a kind that does not end the first are kept, all are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: Counter[str] = Counter()
+
+    def append(self, fault: Fault) -> None:
+        self.times[fault.kind] += 1
+        if self.times[fault.kind] <= KEPT:
+            super().append(fault)
 
 
 def check(
@@ -90,32 +109,44 @@ def check(
     data = DataSet(root, resolution, jsons, missing_views)
     names = list(categories or data.categories)
     files = [data.file(name) for name in names]
-    faults: list[Fault] = []
+    faults = _Faults()
     lacking: list[str] = []
+    doubtful: list[str] = []
     listed: list[tuple[str, str, str, str, int, bool]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for file in files:
-            before, labels = len(faults), {}
+            before, labels = faults.times.total(), {}
             rows = read_rows(file, data.images, faults.append)
-            if rows or len(faults) == before:
+            if rows or faults.times.total() == before:
                 with warnings.catch_warnings(record=True) as told:
                     warnings.simplefilter("always")
                     read = group_rows(file, rows, views, data.allows_missing, faults.append)
                 labels = {(s.split, s.name): s.label for s in (*read.train, *read.test)}
                 lacking += [str(warning.message) for warning in told]
-            faults += _leaks(file, rows)
+            for fault in _leaks(file, rows):
+                faults.append(fault)
             for row in rows:
                 defective = labels.get((row.split, f"{file.stem}_{row.sample}"), row.code != "OK")
                 place = (file.stem, row.split, row.sample)
                 listed.append((*place, row.code, row.camera, defective))
             if pixels:
-                bar = tqdm(pool.map(_look, rows), desc=file.stem, total=len(rows), unit="image",
-                           leave=False, disable=not progress)  # fmt: skip
-                faults += chain.from_iterable(bar)
+                bar = tqdm(
+                    pool.map(_look, rows),
+                    desc=escape.terminal(file.stem),
+                    total=len(rows),
+                    unit="image",
+                    leave=False,
+                    disable=not progress,
+                )
+                for fault, note in chain.from_iterable(bar):
+                    if fault is None:
+                        doubtful.append(note)
+                    else:
+                        faults.append(fault)
     columns = ["category", "split", "sample", "code", "camera", "defective"]
     frame = pd.DataFrame(listed, columns=columns)
     samples = _samples(frame)
-    notes = lacking + _notes(samples)
+    notes = lacking + _notes(samples) + doubtful
     if set(FLIPS) <= set(names) and data.jsons.name == "realiad_jsons":
         for split, published in TOTALS.items():
             images = int((frame["split"] == split).sum())
@@ -125,7 +156,7 @@ def check(
             else:
                 mend = "copy the JSON files again from the source"
                 faults.append(Fault(f"{data.jsons}: {text}; {mend}", "totals"))
-    return Report(_counts(frame), samples, faults, notes)
+    return Report(_counts(frame), samples, faults, notes, faults.times)
 
 
 def _counts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -179,21 +210,24 @@ def _notes(samples: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _look(row: Row) -> list[Fault]:
-    """Decode an image and its mask."""
+def _look(row: Row) -> list[tuple[Fault | None, str]]:
+    """Decode an image and its mask: faults, and notes without one."""
     if row.image is None:
         return []  # its row has been found faulty
-    faults = []
+    found: list[tuple[Fault | None, str]] = []
     image: Path | None = row.image
     try:
         read_image(row.image)
     except Fault as fault:
-        faults.append(fault)
+        found.append((fault, ""))
         image = None
     try:
-        if row.mask is not None and not read_mask(row.mask, image=image).any():
+        why = None if row.mask is None else doubt(row.mask, image)
+        if why == BLACK:
             mend = "paint the defect with 255, or label the view 'OK' without a mask"
-            raise Fault(f"{row.mask}: no pixel above 127; {mend}", "empty mask")
+            raise Fault(f"{row.mask} {why}: no pixel above 127; {mend}", "empty mask")
+        if why is not None:
+            found.append((None, f"{row.mask} {why}"))
     except Fault as fault:
-        faults.append(fault)
-    return faults
+        found.append((fault, ""))
+    return found

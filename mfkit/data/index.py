@@ -6,21 +6,34 @@ The paths in a row start from the file's prefix and may not leave that folder.
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from mfkit.data.images import not_regular
+from mfkit.data.listing import Listing, closed_to, stays
+from mfkit.data.names import category_trouble, name_trouble, path_trouble, quoted
 from mfkit.errors import Fault, raise_fault
 
 __all__ = ["Row", "read_rows"]
 
-# The data set's official pattern with its parts named; cameras above 9 are allowed.
+# The data set's official pattern with its parts named; cameras above 9 are allowed. Nothing in it
+# can be matched in two ways, so a long name takes no longer than its length.
 FILE_NAME = re.compile(
-    r"[a-zA-Z][a-zA-Z0-9_]*?_+(?P<sample>(?P<number>[0-9]{4})_(?:NG_)?(?P<code>[A-Z][A-Z_]*[A-Z]))"
-    r"_C(?P<camera>[0-9]+)_"
+    r"[a-zA-Z][a-zA-Z0-9_]*?_(?P<sample>(?P<number>[0-9]{4})_(?:NG_)?(?P<code>[A-Z][A-Z_]*[A-Z]))"
+    r"_C(?P<camera>[0-9]{1,4})_"
 )
+CAMERAS = range(10_000)
 SAMPLE = re.compile(r"[\w.-]+")  # names of samples become names of files
 SPLITS = ("train", "test")
+TROUBLES = {  # what a row may not say
+    "image_path": path_trouble,
+    "mask_path": path_trouble,
+    "anomaly_class": name_trouble,
+    "sample": name_trouble,
+    "filed": name_trouble,
+}
 
 
 @dataclass(frozen=True)
@@ -65,13 +78,18 @@ def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_f
         a view per row that names its sample and camera, in the order of the file.
     """
     try:
+        if trouble := category_trouble(file.stem):
+            raise Fault(
+                f"{file}: the category {quoted(file.stem)} {trouble}; give the file another name",
+                "name",
+            )
         table, base, normal = _load(file, images)
     except Fault as fault:
         found(fault)
         return []
     views = []
     rows: dict[tuple[str, Path], str] = {}
-    listing = _Listing(base)
+    listing = Listing(base)
     for split in SPLITS:
         for index, row in enumerate(table[split]):
             where = f"{split}[{index}]"
@@ -92,7 +110,10 @@ def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_f
 def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
     """The table, the folder its paths start from, and the name of the normal class."""
     try:
-        table = json.loads(file.read_text(encoding="utf-8-sig"))
+        if trouble := not_regular(file):
+            raise ValueError(trouble)
+        text = file.read_text(encoding="utf-8-sig")
+        table = json.loads(text, object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:
         raise Fault(
             f"{file}: not valid JSON ({error}); copy or make the file again", "invalid JSON"
@@ -112,13 +133,20 @@ def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
             f"such as '{file.stem}/'",
             "JSON key",
         )
-    if not _stays(prefix):
+    if not isinstance(normal, str):
+        raise Fault(f"{file}: normal_class {quoted(normal)} is no text; give a code", "JSON key")
+    if trouble := path_trouble(prefix) or name_trouble(normal):
+        raise Fault(f"{file}: prefix or normal_class in meta {trouble}; write another one", "name")
+    if not stays(prefix):
         raise Fault(
             f"{file}: the prefix {prefix!r} leaves the data folder {images}; give a folder in it, "
             f"such as '{file.stem}/'",
             "path leaves folder",
         )
     base = images / PureWindowsPath(prefix).as_posix()
+    if closed := closed_to(base):
+        mend = "let yourself in (chmod), or name only categories that you may read"
+        raise Fault(f"{closed}, and {file} takes its images from there; {mend}", "closed folder")
     if not os.path.isdir(base):
         raise Fault(
             f"{base}: no such folder, and {file} takes its images from there; unpack them there "
@@ -129,7 +157,7 @@ def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
 
 
 def _row(
-    row: object, where: str, split: str, listing: "_Listing", normal: str
+    row: object, where: str, split: str, listing: "Listing", normal: str
 ) -> tuple[Row | None, list[tuple[str, str]]]:
     """One row as a view, and what is wrong with it as pairs of kind and text."""
     if not isinstance(row, dict):
@@ -143,20 +171,25 @@ def _row(
                     "anomaly_class, image_path and mask_path (null for a normal view)",
                 )
             ]
+    for key, trouble_with in TROUBLES.items():
+        text = row.get(key)
+        if isinstance(text, str) and (trouble := trouble_with(text)):
+            return None, [("name", f"{key} {quoted(text)} {trouble}; rename it")]
     faults: list[tuple[str, str]] = []
     image = listing.find("image_path", row["image_path"], faults)
     name = PureWindowsPath(row["image_path"]).name
     match = FILE_NAME.match(name)
     parts = match.groupdict() if match else {}
     sample = row.get("sample", parts.get("sample"))
-    camera = row.get("camera", int(parts["camera"]) if match else None)
-    if not isinstance(sample, str) or not SAMPLE.fullmatch(sample) or type(camera) is not int:
+    camera = row.get("camera", int(parts["camera"]) if parts else None)
+    named = isinstance(sample, str) and SAMPLE.fullmatch(sample)
+    if not named or type(camera) is not int or camera not in CAMERAS:
         return None, [fault for fault in faults if fault[0] == "path leaves folder"] or [
             (
                 "file name",
-                f"no sample and camera in the file name {name!r}; name it like "
+                f"no sample and camera in the file name {quoted(name)}; name it like "
                 "part_0001_OK_C1_20231021130235.jpg or give the row the keys 'sample' (letters, "
-                "digits, '_', '.', '-') and 'camera' (a number)",
+                f"digits, '_', '.', '-') and 'camera' (a number up to {CAMERAS[-1]})",
             )
         ]
     code = "OK" if row["anomaly_class"] == normal else row["anomaly_class"]
@@ -166,11 +199,13 @@ def _row(
         faults.append(("label", f"{name} is labelled {code!r} but has no mask_path; {mend}"))
     if split == "test" and code == "OK" and mask is not None:
         mend = "set mask_path to null, or give the code of the defect"
-        faults.append(("label", f"{name} is labelled 'OK' but has the mask {mask}; {mend}"))
+        faults.append(("label", f"{name} is labelled 'OK' but has the mask {quoted(mask)}; {mend}"))
     own = "sample" in row
     filed = row.get("filed") if own else parts["code"]
     if filed is not None and not isinstance(filed, str):
-        return None, [("JSON key", f"key 'filed' is no text: {filed!r}; give the sample's code")]
+        return None, [
+            ("JSON key", f"key 'filed' is no text: {quoted(filed)}; give the sample's code")
+        ]
     view = Row(
         row=where,
         split=split,
@@ -186,35 +221,11 @@ def _row(
     return view, faults
 
 
-class _Listing:
-    """Which files exist, from one look into each folder instead of one at each file."""
-
-    def __init__(self, base: Path) -> None:
-        self.base = base
-        self.names: dict[str, set[str]] = {}
-
-    def find(self, key: str, text: object, faults: list[tuple[str, str]]) -> Path | None:
-        """The path that a row names, or None and one more fault."""
-        if not isinstance(text, str) or not _stays(text):
-            mend = "give a path relative to it, without '..'"
-            faults.append(("path leaves folder", f"{key} {text!r} leaves {self.base}; {mend}"))
-            return None
-        text = PureWindowsPath(text).as_posix()
-        folder, _, name = text.rpartition("/")
-        if folder not in self.names:
-            try:
-                self.names[folder] = set(os.listdir(self.base / folder))
-            except (OSError, ValueError):  # no such folder, or no possible name of one
-                self.names[folder] = set()
-        path = self.base / text
-        if name not in self.names[folder] and not os.path.isfile(path):
-            mend = "put the file there, or take the sample out of the JSON file"
-            faults.append(("missing file", f"{path} does not exist; {mend}"))
-            return None
-        return path
-
-
-def _stays(path: str) -> bool:
-    """Does a path of either kind of slash stay below the folder it starts from?"""
-    pure = PureWindowsPath(path)
-    return "\0" not in path and not pure.anchor and ".." not in pure.parts
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    """An object of a JSON file, in which every key stands once."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        times = Counter(key for key, _ in pairs)
+        twice = max(times, key=times.get)
+        raise ValueError(f"the key {quoted(twice)} stands twice in one object")
+    return table

@@ -15,6 +15,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from mfkit.data.listing import closed_to
 from mfkit.errors import Fault, InputError
 
 __all__ = ["DataSet", "image_folder", "may_lack_views"]
@@ -104,6 +105,8 @@ def json_folder(root: str | Path, jsons: str = "realiad_jsons") -> Path:
         InputError: it is missing or empty.
     """
     root, _, jsons = _split(root, jsons)
+    if closed := closed_to(root) or closed_to(root / jsons):
+        raise Fault(f"{closed}; let yourself in (chmod), or give another folder", "no data")
     for folder in (root / jsons, root / jsons / jsons):
         if json_files(folder):
             return folder

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mfkit.data.images import read_mask
 from mfkit.data.layout import image_folder
-from mfkit.data.own_cameras import SUFFIXES, Found, natural, write_rows
+from mfkit.data.own_cameras import Found, natural, pictures, write_rows
 from mfkit.errors import Fault
 
 __all__ = [
@@ -234,17 +234,16 @@ def pictures_in(place: Path | None) -> dict[str, Path]:
     """The images of a folder by their names without endings; hidden ones do not count.
 
     Raises:
-        InputError: two images differ in their endings only.
+        InputError: two images differ in their endings only, or one is of a format that is not read.
     """
     found: dict[str, Path] = {}
     if place is None or not place.is_dir():
         return found
-    for path in sorted(place.iterdir(), key=lambda path: natural(path.name)):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            other = found.setdefault(path.stem, path)
-            if other is not path:
-                raise Fault(
-                    f"{place}: two images {path.stem!r}, {other.name} and {path.name}; keep one",
-                    "two images",
-                )
+    for path in pictures(place)[0]:
+        other = found.setdefault(path.stem, path)
+        if other is not path:
+            raise Fault(
+                f"{place}: two images {path.stem!r}, {other.name} and {path.name}; keep one",
+                "two images",
+            )
     return found

@@ -2,20 +2,25 @@
 
 import json
 import re
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+from tqdm import tqdm
+
+from mfkit import escape
+from mfkit.data.images import SUFFIXES, read_mask
 from mfkit.data.index import SAMPLE
 from mfkit.data.layout import image_folder, may_lack_views
+from mfkit.data.listing import closed_to
+from mfkit.data.names import category_trouble, name_trouble, quoted
 from mfkit.errors import Fault
 from mfkit.files import whole_file
 
-__all__ = ["SUFFIXES", "Found", "natural", "write_index", "write_rows"]
-
-# Endings of the images that are read, in lower or upper case.
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"}
+__all__ = ["Found", "natural", "pictures", "write_index", "write_rows"]
 
 
 def write_index(
@@ -35,8 +40,9 @@ def write_index(
     ```
 
     The folders decide the split; nothing is drawn at random. Every sample has one image per
-    camera. A view with a mask shows the defect; a view without one is labelled normal, also under
-    `test/scratch`, so each defective sample needs at least one mask, unless it lacks views.
+    camera. A view with a mask shows the defect; a view without one, or with a black one, is
+    labelled normal, also under `test/scratch`, so each defective sample needs at least one mask
+    that marks something, unless it lacks views.
 
     The rows name their sample and camera with two keys that Real-IAD does not have, `sample` and
     `camera` (1 ... V), because the files need not be named after its pattern. A third, `filed`, is
@@ -71,6 +77,8 @@ def write_index(
     root, lenient = Path(root), may_lack_views(missing_views)
     base = (image_folder(root) if root.is_dir() else root) / category
     samples = _read_tree(base, mask)
+    if cameras is not None:
+        cameras = [_composed(camera) for camera in cameras]
     if not any(sample.split == "train" and sample.code == normal for sample in samples):
         raise Fault(
             f"{base / 'train' / normal}: no folder of a sound training sample; arrange the images "
@@ -127,8 +135,18 @@ def write_rows(
             learn from.
     """
     lenient = may_lack_views(missing_views)
+    if trouble := category_trouble(category):
+        raise Fault(f"the category {quoted(category)} {trouble}; give another name", "name")
     rows: dict[str, list[dict]] = {"train": [], "test": []}
+    named: dict[str, Found] = {}
     for sample in samples:
+        other = named.setdefault(sample.name, sample)
+        if other is not sample:
+            raise Fault(
+                f"{other.folder} and {sample.folder} would both be called {sample.name}; rename "
+                "one of the folders",
+                "two samples",
+            )
         _check(sample, list(cameras), normal, mask, lenient)
         for number, camera in enumerate(cameras, 1):
             if camera not in sample.images:
@@ -156,23 +174,68 @@ def write_rows(
 
 
 def _read_tree(base: Path, mask: str) -> list[Found]:
-    samples = []
+    """The samples in a category's folder, with those masks that mark something."""
+    samples, ignored = [], []
+    if closed := closed_to(base):
+        raise Fault(f"{closed}; let yourself in (chmod)", "closed folder")
     for split in ("train", "test"):
         for folder in sorted((base / split).glob("*/*"), key=lambda path: natural(str(path))):
             code = folder.parent.name
             if folder.is_dir() and not code.startswith(".") and not folder.name.startswith("."):
-                name = f"{split}_{code}_{folder.name}"
-                sample = Found(folder, name, split, code, {}, {})
-                for path in sorted(folder.iterdir()):
-                    if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                        _add(sample, path, mask)
+                name = _composed(f"{split}_{code}_{folder.name}")
+                sample = Found(folder, name, split, _composed(code), {}, {})
+                found, others = pictures(folder)
+                ignored += others
+                for path in found:
+                    _add(sample, path, mask)
                 samples.append(sample)
+    if ignored:
+        warnings.warn(
+            escape.terminal(
+                f"{base}: {len(ignored)} files are no images and are not read, {ignored[0]} for one"
+            ),
+            stacklevel=3,
+        )
+    for sample in tqdm(samples, desc="masks", unit="sample", leave=False, disable=None):
+        for camera, path in list(sample.masks.items()):
+            image = sample.images.get(camera)
+            if image is not None and not read_mask(path, image=image).any():
+                del sample.masks[camera]  # black: the view is sound
     return samples
+
+
+def pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The images in a folder, sorted by name, and the files that are none; hidden ones are neither.
+
+    Raises:
+        InputError: the folder is closed, or holds an image that is not read: to pass over it would
+            lose a view or a mask without a word.
+    """
+    if closed := closed_to(folder):
+        raise Fault(f"{closed}; let yourself in (chmod)", "closed folder")
+    formats = Image.registered_extensions()
+    found, others = [], []
+    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
+        ending = path.suffix.lower()
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        if ending in SUFFIXES:
+            found.append(path)
+        elif formats.get(ending) in Image.OPEN:
+            known = ", ".join(sorted(SUFFIXES))
+            raise Fault(
+                f"{path}: images that end in {ending} are not read, {known} are: convert it, or "
+                "move it away",
+                "unread image",
+            )
+        else:
+            others.append(path)
+    return found, others
 
 
 def _add(sample: Found, path: Path, mask: str) -> None:
     kind = sample.masks if path.stem.endswith(mask) else sample.images
-    camera = path.stem.removesuffix(mask)
+    camera = _composed(path.stem.removesuffix(mask))
     other = kind.setdefault(camera, path)
     if other is not path:
         raise Fault(
@@ -197,10 +260,12 @@ def _check(sample: Found, cameras: list[str], normal: str, mask: str, lenient: b
     elif sample.code != normal and sample.split == "train":
         kind, text = "label", f"a defective sample; move the folder to test/{sample.code}"
     elif sample.code != normal and not sample.masks and not missing:
-        kind, text = "label", "a defective sample without a mask; add one for each view that shows "
-        text += f"the defect, such as {cameras[0]}{mask}.png"
+        kind, text = "label", "a defective sample without a mask that marks something; add one for "
+        text += f"each view that shows the defect, such as {cameras[0]}{mask}.png"
     elif not SAMPLE.fullmatch(sample.name):
         kind, text = "file name", "rename it with letters, digits, '_', '.' and '-' only"
+    elif trouble := name_trouble(sample.name) or name_trouble(sample.code):
+        kind, text = "name", f"its name or its code {trouble}; rename it"
     else:
         return
     raise Fault(f"{sample.folder}: {text}", kind)
@@ -216,6 +281,11 @@ def _doubt(cameras: list[str], samples: list[Found]) -> None:
                 "name is misspelt, rename the file, or give 'cameras'",
                 stacklevel=3,
             )
+
+
+def _composed(text: str) -> str:
+    """Letters with marks as one sign each; macOS writes two into names of files."""
+    return unicodedata.normalize("NFC", text)
 
 
 def natural(text: str) -> list:

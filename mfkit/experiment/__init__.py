@@ -13,7 +13,6 @@ from mfkit.experiment.deploy import Scorer, export_scorer
 from mfkit.experiment.devices import autocast, choose_device
 from mfkit.experiment.evaluation import (
     FURTHER,
-    MASK_SIZE,
     METRICS,
     Scored,
     compare,
@@ -28,7 +27,6 @@ from mfkit.experiment.tables import against_published, render, table
 
 __all__ = [
     "FURTHER",
-    "MASK_SIZE",
     "METRICS",
     "PRESETS",
     "PUBLISHED",

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfkit.data import DataSet, Digests, read_category
+from mfkit.data import MASK_SIZE, DataSet, Digests, read_category
 from mfkit.errors import InputError
-from mfkit.experiment.evaluation import MASK_SIZE
 from mfkit.experiment.results import finished, same_data
 from mfkit.experiment.run_folder import FeatureFolder, RunFolder
 from mfkit.files import whole_file

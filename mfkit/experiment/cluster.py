@@ -3,6 +3,10 @@
 A worker does one category at a time and writes the same files as `run` does without a cluster, so
 all machines must see the data and the results under one path. A worker that dies costs the last
 epoch of its category: another one continues from the checkpoint.
+
+Who may talk to a scheduler can have any code executed. Clusters that are started here speak TLS
+with a certificate that is made for them and known to nobody else; one that is joined at tcp://
+trusts everybody who reaches it.
 """
 
 import os
@@ -95,7 +99,7 @@ def _client(distributed, where: str, jobs: Mapping[str, Job]) -> Iterator:
             client.wait_for_workers(len(cluster.worker_spec), timeout=120)
             yield client
     elif where == "slurm":
-        with _slurm(_asks_for_gpu(jobs)) as cluster:
+        with _slurm(distributed, _asks_for_gpu(jobs)) as cluster:
             cluster.scale(jobs=len(jobs))
             with distributed.Client(cluster) as client:
                 yield client
@@ -113,15 +117,26 @@ def _client(distributed, where: str, jobs: Mapping[str, Job]) -> Iterator:
         raise InputError(f"--cluster should be local, slurm or tcp://HOST:PORT, got {where!r}")
 
 
-def _slurm(gpu: bool):
+def _secret(distributed):
+    """A certificate for this cluster alone, and TLS for all that is said in it."""
+    _package("cryptography")
+    return distributed.Security.temporary()
+
+
+def _slurm(distributed, gpu: bool):
     """A cluster whose workers a queue starts, each for one category at a time."""
     queue, dask = _package("dask_jobqueue", "dask-jobqueue"), _package("dask")
     if shutil.which("sbatch") is None:
         raise InputError("--cluster slurm: no sbatch here; start this on a machine that has SLURM")
+    secret = _secret(distributed)
+    shared = dask.config.get("jobqueue.slurm.shared-temp-directory", None) or "~"
     arguments = [*(dask.config.get("jobqueue.slurm.worker-extra-args", None) or []), "--nthreads 1"]
     try:
         return queue.SLURMCluster(
-            processes=1, worker_extra_args=[*arguments, *(["--resources GPU=1"] if gpu else [])]
+            processes=1,
+            worker_extra_args=[*arguments, *(["--resources GPU=1"] if gpu else [])],
+            security=secret,
+            shared_temp_directory=shared,  # for the certificate, readable by this user alone
         )
     except ValueError as error:
         raise InputError(
@@ -132,6 +147,8 @@ def _slurm(gpu: bool):
 
 def _local(distributed, jobs: Mapping[str, Job]):
     """Workers on this machine: one for each GPU that alone sees it, or some that share the CPU."""
+    processors = _package("dask.system").system.cpu_count()  # those that this process may use
+    secure = {"host": HOST, "security": _secret(distributed), "protocol": "tls://"}
     gpus = [str(number) for number in range(torch.cuda.device_count())]
     if os.environ.get("CUDA_VISIBLE_DEVICES"):  # numbers are those of all GPUs of the machine
         gpus = os.environ["CUDA_VISIBLE_DEVICES"].split(",")[: len(gpus)]
@@ -139,16 +156,21 @@ def _local(distributed, jobs: Mapping[str, Job]):
         places = [{"env": {"CUDA_VISIBLE_DEVICES": gpu}, "resources": {"GPU": 1}} for gpu in gpus]
     else:
         room = psutil.virtual_memory().available // estimate(jobs.values()).memory
-        places = [{"env": {}}] * max(1, min(os.cpu_count(), room))
+        places = [{"env": {}}] * max(1, min(processors, room))
     workers, places = {}, places[: len(jobs)]
-    threads = str(max(1, os.cpu_count() // len(places)))  # without a word Dask gives each only one
+    threads = str(max(1, processors // len(places)))  # without a word Dask gives each only one
     env = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     for number, place in enumerate(places):
         place = {**place, "env": {**env, **place["env"]}}
-        options = {"host": HOST, "nthreads": 1, "memory_limit": 0, **place}
+        options = {**secure, "nthreads": 1, "memory_limit": 0, **place}
         workers[number] = {"cls": distributed.Nanny, "options": options}
-    scheduler = {"cls": distributed.Scheduler, "options": {"host": HOST, "dashboard": False}}
-    return distributed.SpecCluster(workers=workers, scheduler=scheduler, name="mfkit")
+    scheduler = {
+        "cls": distributed.Scheduler,
+        "options": {**secure, "dashboard": False, "dashboard_address": f"{HOST}:0"},
+    }
+    return distributed.SpecCluster(
+        workers=workers, scheduler=scheduler, security=secure["security"], name="mfkit"
+    )
 
 
 def _package(module: str, name: str | None = None):

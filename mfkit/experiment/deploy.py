@@ -8,6 +8,7 @@ from string import Template
 import torch
 from torch import Tensor, nn
 
+from mfkit import escape
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import FURTHER, METRICS
 from mfkit.experiment.results import finished, read_results
@@ -158,8 +159,8 @@ def model_card(out: str | Path, category: str) -> str:
     versions = dict(results["versions"])
     titles = {key: title for key, title in (METRICS | FURTHER).items() if key in row}
     return CARD.substitute(
-        settings,
-        category=category,
+        {key: escape.markdown(value) for key, value in settings.items()},
+        category=escape.markdown(category),
         views=views,
         channels=channels,
         height=height,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit.data import MISFITS
+from mfkit.data import MASK_SIZE, MISFITS
 from mfkit.experiment.devices import autocast
 from mfkit.features import Split
 from mfkit.flow import MultiFlow
@@ -25,7 +25,6 @@ from mfkit.score import (
 
 __all__ = [
     "FURTHER",
-    "MASK_SIZE",
     "METRICS",
     "Scored",
     "compare",
@@ -34,7 +33,6 @@ __all__ = [
     "usual_agreement",
 ]
 
-MASK_SIZE = 256  # px: where the released code compares maps with masks
 METRICS = {
     "s_auroc": "S-AUROC",
     "s_auroc_mean": "S-AUROC (mean)",

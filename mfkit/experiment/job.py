@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mfkit import plot
-from mfkit.data import Category, DataSet, Digests, data_fingerprint, digest_lines, read_mask
-from mfkit.errors import InputError
-from mfkit.experiment.devices import choose_device
-from mfkit.experiment.evaluation import (
+from mfkit import escape, plot
+from mfkit.data import (
     MASK_SIZE,
-    Scored,
-    compare,
-    score_split,
-    usual_agreement,
+    Category,
+    DataSet,
+    Digests,
+    data_fingerprint,
+    digest_lines,
+    doubts,
 )
+from mfkit.errors import InputError, few
+from mfkit.experiment.devices import choose_device
+from mfkit.experiment.evaluation import Scored, compare, score_split, usual_agreement
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.experiment.settings import Preset, foreground_kind, new_flow
@@ -146,7 +148,7 @@ class Job:
         seconds["training"] = self._learn(flow, kept)
         save_flow(flow, stage.model)
         with _timed(seconds, "evaluation"):
-            usual = self._usual(flow, kept, stage)
+            usual = self._usual(flow, kept, stage.usual)
             test, unseen = (
                 split and score_split(flow, split, amp=self.settings.training.amp, usual=usual)
                 for split in (splits["test"], held)
@@ -181,15 +183,13 @@ class Job:
         flow.eval()
         return seconds["training"]
 
-    def _usual(
-        self, flow: MultiFlow | Neighbours, split: Split, folder: CategoryFolder
-    ) -> Usual | None:
+    def _usual(self, flow: MultiFlow | Neighbours, split: Split, path: Path) -> Usual | None:
         """What agreement is measured with, if the flow has messages and knows what silence is."""
         trained = self.settings.method == "flow" and not self.settings.training.message_dropout
         if trained or not flow.graph.possible_edges:
             return None
         usual = usual_agreement(flow, split, amp=self.settings.training.amp)
-        with whole_file(folder.usual) as draft:
+        with whole_file(path) as draft:
             np.save(draft, torch.stack(usual).numpy())
         return usual
 
@@ -233,7 +233,7 @@ class Job:
         """A row for each sample: label, score; agreement and both joined, if any; image scores."""
         samples = split.samples
         frame = pd.DataFrame(scored.scores.images.numpy(), columns=samples[0].view_names)
-        frame.insert(0, "sample", [sample.name for sample in samples])
+        frame.insert(0, "sample", [escape.cell(sample.name) for sample in samples])
         frame.insert(1, "label", [int(sample.label) for sample in samples])
         frame.insert(2, "score", scored.scores.samples.numpy())
         if scored.agreement is not None:
@@ -273,15 +273,14 @@ def _check_splits(category: Category) -> None:
             f"{category.name}: the test split holds no {lacking} sample, so no AUROC can be "
             "computed; add some to the JSON file"
         )
-    masks, marked = [], False
-    for sample in tqdm(category.test, desc="masks"):
-        for image, mask in zip(sample.images, sample.masks, strict=True):
-            if mask is not None:
-                masks.append(mask)
-                marked |= bool(read_mask(mask, MASK_SIZE, image=image).any())
-    if not marked:
+    marking, doubtful = doubts(tqdm(category.test, desc="masks"))
+    if not marking:
         raise InputError(
             f"{category.name}: no mask of the test split marks a defect on the {MASK_SIZE} x "
             f"{MASK_SIZE} px that are compared"
-            + (f", {masks[0]} for one: defects should be white (255) on black" if masks else "")
+            + (f", {doubtful[0]}; defects should be white (255) on black" if doubtful else "")
         )
+    twice = {sample.name for sample in category.train} & {sample.name for sample in category.test}
+    doubtful += [f"{name} is in train and in test; take it out of one" for name in sorted(twice)]
+    for line in few(doubtful):
+        tqdm.write(escape.terminal(f"warning: {category.name}: {line}"))

@@ -1,6 +1,7 @@
 """From a folder of pictures to results: one category, or all of them, here or on many machines."""
 
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from mfkit import escape
 from mfkit.data import Category, DataSet, read_category
 from mfkit.errors import Diverged, InputError, cannot_write
 from mfkit.experiment.cluster import run_jobs
@@ -67,6 +69,7 @@ def run(
     root = os.path.abspath(data)  # for workers elsewhere; a link stays one
     place = device if cluster else str(choose_device(device))
     found, folder = DataSet(root, missing_views=missing_views), RunFolder(out)
+    _check_out(found, folder)
     names = [category] if isinstance(category, str) else list(category or found.categories)
     for name in names:
         found.file(name)  # a misspelt name stops before the work starts
@@ -92,13 +95,29 @@ def run(
     for name, row in finished:
         if isinstance(row, Exception):
             troubles[name] = row
-            print(f"{name}: {row}")
-            if not isinstance(row, InputError | Diverged):  # not the user's fault: show where
-                traceback.print_exception(row)
+            _tell(name, row)
         else:
             results["categories"][name] = row
     _raise(troubles, alone=len(names) == 1)
     return open_results(folder, config)
+
+
+def _check_out(data: DataSet, out: RunFolder) -> None:
+    """Results must not lie among the data: results.json would be taken for a category."""
+    place = out.path.resolve()
+    if data.jsons.resolve() in (place, *place.parents) or place == data.root.resolve():
+        raise InputError(
+            f"--out {out.path} lies in the data set {data.root}, where results would be taken for "
+            "data: choose another folder"
+        )
+
+
+def _tell(name: str, trouble: Exception) -> None:
+    """Say what went wrong; where, if it is not the user's fault."""
+    print(escape.terminal(f"{name}: {trouble}"))
+    if not isinstance(trouble, InputError | Diverged):
+        where = "".join(traceback.format_exception(trouble))
+        print(escape.terminal(where), file=sys.stderr)
 
 
 def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
@@ -141,7 +160,7 @@ def _to_do(
             if row is None or not _done(job, row, results["config"]["data"]):
                 jobs[name] = job
         except InputError as error:
-            tqdm.write(f"{name}: {error}")
+            tqdm.write(escape.terminal(f"{name}: {error}"))
             troubles[name] = error
     return jobs, troubles
 

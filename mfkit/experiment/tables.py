@@ -1,11 +1,12 @@
 """Results as tables: several runs side by side, and a run beside what is published."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from mfkit import escape
 from mfkit.data import FLIPS
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import FURTHER, METRICS
@@ -23,10 +24,11 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
     A run that lacks what others have, such as agreement, holds NaN there.
 
     Arguments:
-        outs: folders of runs; the name of a folder is the name of its run.
+        outs: folders of runs; the name of a folder is the name of its run, with as many folders
+            above it as it takes to tell them apart.
     """
     rows = []
-    for out in map(Path, outs):
+    for out, run in zip(outs, _apart(outs), strict=True):
         results = read_results(out)
         parts = dict(sorted(results["categories"].items()))
         epochs = {name: part["epochs"] for name, part in parts.items()}
@@ -42,11 +44,26 @@ def table(outs: Sequence[str | Path]) -> pd.DataFrame:
         for name, part in parts.items():
             titles = (METRICS | FURTHER).items()
             metrics = {title: 100 * part[key] for key, title in titles if key in part}
-            rows.append({"category": name, "run": out.resolve().name, **metrics})
+            rows.append({"category": name, "run": run, **metrics})
     if not rows:
         raise InputError(f"{', '.join(map(str, outs))}: no category is finished yet")
     frame = pd.DataFrame(rows).sort_values("category", key=_mean_last, kind="stable")
     return frame.set_index(["category", "run"])
+
+
+def _apart(outs: Sequence[str | Path]) -> list[str]:
+    """Names of folders that differ, if the folders do.
+
+    Example:
+        >>> _apart(["/a/wheel", "/b/wheel"])
+        ['a/wheel', 'b/wheel']
+    """
+    places = [Path(out).resolve() for out in outs]
+    for length in range(1, max((len(place.parts) for place in places), default=1)):
+        names = ["/".join(place.parts[-length:]) for place in places]
+        if len(set(names)) == len(set(places)):
+            return names
+    return list(map(str, places))
 
 
 def _mean_last(names: pd.Series) -> pd.Series:
@@ -118,35 +135,33 @@ def render(frame: pd.DataFrame, form: str = "text") -> str:
 
 
 def _text(frame: pd.DataFrame) -> str:
-    return frame.to_string(float_format="{:.4g}".format, na_rep="-")
+    return escape.terminal(frame.to_string(float_format="{:.4g}".format, na_rep="-"))
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    cells = _cells(frame)
+    cells = _cells(frame, escape.markdown)
     rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _latex(frame: pd.DataFrame) -> str:
     numbers = [column for column in frame if frame[column].dtype == float]
-    cells = _cells(frame)
+    cells = _cells(frame, escape.latex)
     style = "".join("r" if column in numbers else "l" for column in cells)
-    names = {letter: f"\\{letter}" for letter in "&%$#_{}"}
-    lines = [
-        " & ".join("".join(names.get(letter, letter) for letter in cell) for cell in row) + r" \\"
-        for row in (list(cells.columns), *cells.to_numpy().tolist())
-    ]
-    head, *body = lines
+    rows = (list(cells.columns), *cells.to_numpy().tolist())
+    head, *body = (" & ".join(row) + r" \\" for row in rows)
     return "\n".join(
         [rf"\begin{{tabular}}{{{style}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule",
          r"\end{tabular}"]
     )  # fmt: skip
 
 
-def _cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Everything as text, the index as the first columns."""
-    frame = frame.reset_index()
-    return frame.map(lambda x: ("-" if x != x else f"{x:.4g}") if isinstance(x, float) else str(x))
+def _cells(frame: pd.DataFrame, escaped: Callable[[object], str]) -> pd.DataFrame:
+    """Everything as text that is safe where it goes, the index as the first columns."""
+    frame = frame.reset_index().rename(columns=escaped)
+    return frame.map(
+        lambda x: ("-" if x != x else f"{x:.4g}") if isinstance(x, float) else escaped(x)
+    )
 
 
 FORMATS = {"text": _text, "markdown": _markdown, "latex": _latex}

@@ -4,7 +4,6 @@ Everything that it shows follows from `state()`, the values of its controls: see
 """
 
 import base64
-import html
 import io
 import math
 import threading
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
+from mfkit import escape
 from mfkit.explore.controls import encoded
 from mfkit.explore.latents import Latents
 from mfkit.explore.scene import Scene, presets
@@ -120,7 +120,7 @@ class LatentExplorer(widgets.VBox):
         """Write the picture to the file that is named in the drawer "Keep"."""
         try:
             path = save(self.figure(), self.file.value)
-            self.progress.value = f"saved {html.escape(str(path.resolve()))}"
+            self.progress.value = f"saved {escape.html(path.resolve())}"
         except Exception as error:  # a folder that cannot be written, for example
             self._complain(error)
 
@@ -131,7 +131,7 @@ class LatentExplorer(widgets.VBox):
 
     def _redraw(self) -> None:
         self.progress.value = "<i>working ...</i>"
-        self.code.value = f"<code>{html.escape(self.line())}</code>"
+        self.code.value = f"<code>{escape.html(self.line())}</code>"
         self.pages.selected_index = self.controls["panel"].index
         try:
             scene = self.scene()
@@ -172,13 +172,13 @@ class LatentExplorer(widgets.VBox):
             score = scene.answer.images[view]
             label = source.codes[view] if source.labels[view] else "sound"
             shown = "absent" if math.isnan(score) else f"{label} {score:.2f}"
-            caption.value = f"{self.latents.names[view]}: {shown}"
+            caption.value = escape.html(f"{self.latents.names[view]}: {shown}")
         if "position" in SCREENS[scene.state["panel"]].controls:
             pad = self.controls["position"]
             pad.picture.value = encoded(scene.overlay(scene.answer, scene.view, marked=True))
 
     def _complain(self, error: Exception) -> None:
-        text = html.escape(f"{type(error).__name__}: {error}")
+        text = escape.html(f"{type(error).__name__}: {error}")
         self.words.value = f"<b style='color:{PALETTE['defective']}' role='alert'>{text}</b>"
 
     def _choose(self) -> list[widgets.Widget]:

@@ -14,6 +14,7 @@ from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm as normal
 
+from mfkit import escape
 from mfkit.explore.answers import BINS, LEVELS, Answer
 from mfkit.explore.sheets import DPI, SMALL, WIDTH
 from mfkit.flow import ViewGraph
@@ -58,7 +59,7 @@ def gaussian(
         edges, ink = (BINS + shift).ravel(), PALETTE[colour]
         if colour == "sound":
             top.stairs(heights, edges, fill=True, color=ink, alpha=0.25)
-        top.stairs(heights, edges, color=ink, ls=line, lw=1.2, label=name)
+        top.stairs(heights, edges, color=ink, ls=line, lw=1.2, label=escape.mathtext(name))
         quantiles = np.where(answer.present[:, None], answer.quantiles[step], np.nan).clip(-4, 4)
         _lines(bottom, normal.ppf(LEVELS) + shift, quantiles, color=ink, ls=line, marker=".", ms=3)
     curve = np.broadcast_to(normal.pdf(BINS), (len(titles), len(BINS)))
@@ -133,7 +134,7 @@ def _roc(figure: Figure, box: tuple, scores, labels: np.ndarray, threshold: floa
         false, true = (
             [0, *(values[chosen][:, None] >= thresholds).mean(0)] for chosen in (~labels, labels)
         )
-        pane.plot(false, true, line, color=PALETTE[colour], label=name)
+        pane.plot(false, true, line, color=PALETTE[colour], label=escape.mathtext(name))
         point = [(values[chosen] > threshold).mean() for chosen in (~labels, labels)]
         pane.plot(*point, "o", color=PALETTE[colour], ms=8)
     _legend(pane, "lower right")
@@ -273,8 +274,8 @@ def _pane(
     style = {"clip_on": False, "color": PALETTE["ink"], "ls": "", "ms": 3}
     ax.plot([x for x, _ in xticks], [0] * len(xticks), marker=TICKDOWN, transform=below, **style)
     ax.plot([0] * len(yticks), [y for y, _ in yticks], marker=TICKLEFT, transform=beside, **style)
-    ax.set_xlabel(xlabel, labelpad=15, **SMALL)
-    ax.set_ylabel(ylabel, labelpad=22, **SMALL)
+    ax.set_xlabel(escape.mathtext(xlabel), labelpad=15, **SMALL)
+    ax.set_ylabel(escape.mathtext(ylabel), labelpad=22, **SMALL)
     return ax
 
 

@@ -1,6 +1,5 @@
 """What a state of the explorer shows: its figure, its numbers, its words. No widgets in here."""
 
-import html
 import math
 from collections.abc import Mapping
 
@@ -8,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from mfkit import escape
 from mfkit.explore import sheets
 from mfkit.explore.answers import Answer
 from mfkit.explore.latents import GREY, Latents, Question, Return
@@ -48,7 +48,7 @@ class Scene:
         known = f"defective ({self.sample.code})" if self.sample.label else "sound"
         before = self.changed() and f", {self.whole.score:.3f} before the change"
         return (
-            f"{html.escape(self.sample.name)} is {html.escape(known)}. Sample score "
+            f"{escape.html(self.sample.name)} is {escape.html(known)}. Sample score "
             f"<b>{self.answer.score:.3f}</b> nats per channel{before or ''}, {found} the threshold "
             f"{self.state['threshold']:.2f}.<br>{SCREENS[self.state['panel']].words(self)}"
         )

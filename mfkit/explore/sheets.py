@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy.ndimage import binary_erosion
 
+from mfkit import escape
 from mfkit.explore.answers import Answer
 from mfkit.palette import HEAT, PALETTE
 from mfkit.score import pixel_map
@@ -115,6 +116,7 @@ def _sheet(
         how = "nearest" if len(images[0]) < 64 else None  # a map keeps its squares
         box = (left, left + wide, low + gap, low + step)
         ax.imshow(_beside(images, gap / step), extent=box, interpolation=how)
+        name = escape.mathtext(name)
         ax.text(left / 2, low + step / 2, name, rotation=90, ha="center", va="center", **SMALL)
         if mark:
             at = left + mark[2] * step + mark[0] * (step - gap), low + step - mark[1] * (step - gap)

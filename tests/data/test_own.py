@@ -140,6 +140,9 @@ def test_no_image_that_can_be_read(tmp_path):
     gears(tmp_path, suffix=".png")
     for path in tmp_path.rglob("*.png"):
         path.rename(path.with_suffix(".webp"))
+    refused(tmp_path, tmp_path / "gears", "that end in .webp are not read", ".png", "convert")
+    for path in tmp_path.rglob("*.webp"):
+        path.unlink()
     refused(tmp_path, tmp_path / "gears", "no image there", ".png")
 
 
@@ -214,7 +217,9 @@ def test_masks_in_the_wrong_place(tmp_path):
 def test_a_defective_sample_without_a_mask(tmp_path):
     base = gears(tmp_path)
     (base / "test" / "scratch" / "2" / "left_mask.png").unlink()
-    refused(tmp_path, base / "test" / "scratch" / "2", "without a mask; add one", "front_mask.png")
+    refused(
+        tmp_path, base / "test" / "scratch" / "2", "that marks something; add", "front_mask.png"
+    )
 
 
 def test_defects_in_the_training_split(tmp_path):

@@ -66,7 +66,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
         patch.setitem(PRESETS, "workshop", tiny_settings())
-        patch.setattr(os, "cpu_count", lambda: 2)
+        patch.setattr("dask.system.cpu_count", lambda: 2)
         preload = [str(Path(tiny.__file__).with_name("tiny_worker.py"))]
         with dask.config.set({"distributed.worker.preload": preload}):
             yield
@@ -194,7 +194,7 @@ def test_slurm_is_asked_as_its_file_says_or_the_file_is_named(tmp_path, monkeypa
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in described.items()}):
         with pytest.raises(Enough):
             start("slurm", device="cuda")
-    for part in ("--lifetime 55m", "--nthreads 1", "--resources GPU=1"):
+    for part in ("--lifetime 55m", "--nthreads 1", "--resources GPU=1", "tls://", "--tls-key"):
         assert part in scripts[0]
 
 
@@ -229,10 +229,47 @@ def test_every_local_worker_sees_a_gpu_that_this_process_may_use(monkeypatch):
 
 
 def test_local_workers_share_the_processors(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    monkeypatch.setattr("dask.system.cpu_count", lambda: 16)
     monkeypatch.setattr(cluster, "estimate", lambda jobs: SimpleNamespace(memory=1))
     seen = local_environments(monkeypatch, "cpu")
     assert [env["OMP_NUM_THREADS"] for env in seen] == ["5", "5", "5"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_processors_that_are_not_ours_are_not_counted(monkeypatch):
+    """As a queue allots them, or `taskset`."""
+    before = os.sched_getaffinity(0)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr(cluster, "estimate", lambda jobs: SimpleNamespace(memory=1))
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        seen = local_environments(monkeypatch, "cpu")
+    finally:
+        os.sched_setaffinity(0, before)
+    assert [env["OMP_NUM_THREADS"] for env in seen] == ["1"]
+
+
+def test_a_local_scheduler_knows_only_its_own_workers():
+    """Without the certificate nobody gets in, with it the work is done."""
+    jobs = {"a": SimpleNamespace(device="cpu")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "estimate", lambda jobs: SimpleNamespace(memory=1))
+        machines = cluster._local(distributed, jobs)
+    with machines, distributed.Client(machines) as client:
+        assert machines.scheduler_address.startswith("tls://127.0.0.1:")
+        assert client.submit(sum, (1, 2)).result(timeout=120) == 3
+        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        ours = {process.pid for process in ours}
+        ports = [
+            c for c in psutil.net_connections("inet") if c.pid in ours and c.status == "LISTEN"
+        ]
+        assert len(ports) >= 3 and {port.laddr.ip for port in ports} == {"127.0.0.1"}
+        plain = machines.scheduler_address.replace("tls://", "tcp://")
+        with pytest.raises(OSError):
+            distributed.Client(plain, timeout=3)
+        stranger = distributed.Security.temporary()
+        with pytest.raises(OSError):
+            distributed.Client(machines.scheduler_address, security=stranger, timeout=3)
 
 
 def test_without_dask_everything_else_works():

@@ -434,10 +434,11 @@ def test_jobs_do_not_depend_on_the_folder_that_a_worker_starts_in(tmp_path, monk
 
 def test_masks_that_mark_nothing_stop_before_the_work(tmp_path, capsys):
     file = tree(tmp_path / "data")
-    for mask in file.parents[1].rglob("NG/**/*.png"):
-        Image.fromarray(np.minimum(np.array(Image.open(mask)), 1)).save(mask)  # 1 instead of 255
-    assert main(["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
-    assert re.search(r"no mask .* marks a defect .*, .*png for one", capsys.readouterr().err)
+    for value, sentence in ((1, "no pixel above 127"), (0, r"no mask .* marks .*png is black")):
+        for mask in file.parents[1].rglob("NG/**/*.png"):
+            Image.fromarray(np.full((16, 16), value, np.uint8)).save(mask)
+        assert main(["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
+        assert re.search(sentence, capsys.readouterr().err)
     assert not list((tmp_path / "out").rglob("*.f16"))
 
 

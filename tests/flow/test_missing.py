@@ -7,9 +7,9 @@ import torch
 from trees import edit, tree
 
 from mfkit.__main__ import main
-from mfkit.data import Category, read_category
+from mfkit.data import MASK_SIZE, Category, read_category
 from mfkit.errors import InputError
-from mfkit.experiment import MASK_SIZE, Training, choose_preset, evaluate, export
+from mfkit.experiment import Training, choose_preset, evaluate, export
 from mfkit.experiment.run import run
 from mfkit.experiment.train import train
 from mfkit.features import FeatureStore, Split, present_views

@@ -1,11 +1,14 @@
 """The official tool of Real-IAD reads what `export` writes and finds what we find.
 
-ADEval 1.1.0 calls numpy.trapz, which NumPy 2.4 no longer has: it is put back before the tool runs.
+ADEval 1.1.0 calls numpy.trapz, which NumPy 2.4 no longer has: README says how to put it back, and
+the tool is run as it says.
 """
 
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,11 +19,9 @@ from mfkit.__main__ import main
 from mfkit.experiment import export, read_results
 from mfkit.experiment.run import run
 
-TOOL = (
-    "import numpy, runpy, sys; numpy.trapz = numpy.trapezoid; "
-    "sys.argv[0] = 'adeval'; runpy.run_module('adeval', run_name='__main__')"
-)
-PATTERN = r"([a-zA-Z][a-zA-Z0-9_]*_[0-9]{4}_[A-Z][A-Z_]*[A-Z])_C[0-9]_"  # the data set's own
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+TOOL = next(text for text in re.findall(r"```python\n(.*?)```", README, re.S) if "runpy" in text)
+PATTERN = re.search(r'--sample_key_pat "(.*?)"', README)[1]  # the data set's own
 
 
 def official(path, *options) -> dict[str, float]:
