@@ -52,7 +52,7 @@ class Checkpoint:
             return []
         state = self._read()
         earlier = Training().identity() | state["settings"]  # what was not known was so
-        earlier["flow"] = {"whiten": False} | earlier["flow"]
+        earlier["flow"] = {"whiten": False, "linear": False} | earlier["flow"]
         changed = [
             key
             for key, value in self.identity.items()

@@ -126,6 +126,7 @@ def former(root, out):
     for key in ("foreground", "epochs", "mark", "files"):
         del row[key]
     row["data"] = digest.hexdigest()
+    del results["config"]["linear"]
     (out / "results.json").write_text(json.dumps(results))
     fingerprints = {}
     for split, samples in category.splits.items():
@@ -142,6 +143,7 @@ def former(root, out):
         store.with_suffix(".json").write_text(json.dumps(described))
     checkpoint = out / "audiojack" / "checkpoint.pt"
     state = torch.load(checkpoint, weights_only=True)
+    del state["settings"]["flow"]["linear"]
     state["settings"]["set of images"] = fingerprints["train"]
     torch.save(state, checkpoint)
 
