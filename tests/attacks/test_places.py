@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mfkit.__main__ import main
 from mfkit.data.check import check
 from mfkit.errors import InputError
 from mfkit.experiment import read_results
+from mfkit.experiment.run import run
 from mfkit.experiment.tables import table
 from mfkit.features import load_backbone
 
@@ -36,6 +38,25 @@ def test_a_run_says_what_check_says_and_finds_its_places(tmp_path, monkeypatch, 
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     runs = table(["a/wheel", "b/wheel"]).index.unique("run")
     assert runs.tolist() == ["a/wheel", "b/wheel"]
+
+
+@pytest.mark.usefixtures("tiny_preset")
+def test_each_result_says_with_which_versions_it_was_made(tmp_path, monkeypatch):
+    """Also from a folder of sources, in which mfkit is not installed."""
+    for name in ("audiojack", "tape"):
+        tree(tmp_path / "data", name)
+    run(tmp_path / "data", tmp_path / "out", "audiojack")
+
+    def later(package: str) -> str:
+        if package == "mfkit":
+            raise PackageNotFoundError(package)
+        return "9.9"
+
+    monkeypatch.setattr("mfkit.experiment.results.version", later)
+    results = run(tmp_path / "data", tmp_path / "out")
+    first, second = (results["categories"][name]["versions"] for name in ("audiojack", "tape"))
+    assert first["torch"] == torch.__version__ and second["torch"] == "9.9"
+    assert second["mfkit"] == "not installed" and results["versions"] == second
 
 
 @pytest.mark.parametrize("out", ["data", "data/realiad_jsons", "data/realiad_jsons/wheel"])
