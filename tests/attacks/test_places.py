@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 import shutil
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -55,7 +55,7 @@ def test_each_result_says_with_which_versions_it_was_made(tmp_path, monkeypatch)
     monkeypatch.setattr("mfkit.experiment.results.version", later)
     results = run(tmp_path / "data", tmp_path / "out")
     first, second = (results["categories"][name]["versions"] for name in ("audiojack", "tape"))
-    assert first["torch"] == torch.__version__ and second["torch"] == "9.9"
+    assert first["torch"] == version("torch") and second["torch"] == "9.9"
     assert second["mfkit"] == "not installed" and results["versions"] == second
 
 
@@ -74,7 +74,7 @@ def test_a_closed_folder_costs_its_own_category_alone(tmp_path, monkeypatch, cap
     for name in ("gears", "nuts"):
         tree(tmp_path / "data", name)
     closed = tmp_path / "data" / "realiad_256" / "gears" / "OK" / "S0001"
-    listdir, access = os.listdir, os.access
+    listdir, access, isfile = os.listdir, os.access, os.path.isfile
 
     def listed(path="."):
         if Path(path) == closed:
@@ -82,6 +82,9 @@ def test_a_closed_folder_costs_its_own_category_alone(tmp_path, monkeypatch, cap
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", listed)
+    monkeypatch.setattr(
+        os.path, "isfile", lambda path: closed not in Path(path).parents and isfile(path)
+    )
     monkeypatch.setattr(os, "access", lambda path, way: Path(path) != closed and access(path, way))
     command = ["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(command) == 2
