@@ -143,7 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     part.set_defaults(command=_export)
     part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
-    part.add_argument("--data", metavar="ROOT", help="where the data lie now, if they moved")
+    part.add_argument(
+        "--data", metavar="ROOT", type=PATH, help="where the data lie now, if they moved"
+    )
 
     part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
     part.set_defaults(command=_deploy)

@@ -6,7 +6,6 @@ The same contents are the same data, wherever they lie and whenever they were co
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from mfkit.data.listing import regular
 from mfkit.data.sample import Category, Sample
 from mfkit.errors import Fault
 from mfkit.files import whole_file
@@ -192,26 +192,6 @@ def digest_lines(lines: Iterable[str]) -> str:
     for line in lines:
         digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
     return f"contents-{digest.hexdigest()}"
-
-
-def regular(path: Path) -> os.stat_result:
-    """The state of a regular file; links are followed.
-
-    Raises:
-        InputError: it is missing, out of reach, or something else: reading a pipe would never end.
-    """
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):  # listed, but a link that leads nowhere
-        raise Fault(f"{path} does not exist; put the file there", "missing file") from None
-    except OSError as error:
-        raise Fault(
-            f"{path}: {error.strerror}; change its permissions, or put the file itself there",
-            "unreadable file",
-        ) from None
-    if not stat.S_ISREG(status.st_mode):
-        raise Fault(f"{path} is no regular file; put the file itself there", "unreadable file")
-    return status
 
 
 def _digest(path: Path) -> str:

@@ -1,8 +1,6 @@
 """Images and masks as arrays."""
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from mfkit.data.listing import regular
 from mfkit.errors import Fault
 
-__all__ = ["FORMATS", "PIXELS", "SUFFIXES", "not_regular", "read_image", "read_mask"]
+__all__ = ["FORMATS", "PIXELS", "SUFFIXES", "read_image", "read_mask"]
 
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 """What is read: some of the others start a program or run code of their own (EPS: Ghostscript)."""
@@ -116,18 +115,6 @@ def _grey(path: str | Path) -> Image.Image:
     return mask
 
 
-def not_regular(path: str | Path) -> str | None:
-    """What a path leads to if it is no regular file: a pipe or a device would be waited for.
-
-    Raises:
-        OSError: it leads nowhere.
-    """
-    mode = os.stat(path).st_mode
-    if stat.S_ISREG(mode):
-        return None
-    return "is a folder" if stat.S_ISDIR(mode) else "is no regular file but a pipe or a device"
-
-
 def _decode(path: str | Path, mode: str) -> Image.Image:
     with _opened(path) as image:
         return _upright(image, path).convert(mode)
@@ -157,14 +144,11 @@ def _upright(image: Image.Image, path: str | Path) -> Image.Image:
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     """Open an image; whatever Pillow trips over becomes a Fault."""
     try:
-        if trouble := not_regular(path):
-            raise Fault(f"{path} {trouble}; copy it again from the source", "unreadable file")
+        regular(path)
         with Image.open(path, formats=FORMATS) as image:
             yield image
     except Fault:
         raise
-    except FileNotFoundError:
-        raise Fault(f"{path} does not exist; put the file there", "missing file") from None
     except PermissionError:
         raise Fault(f"{path} is closed to you; let yourself in (chmod)", "closed file") from None
     except UnidentifiedImageError:

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from mfkit.data.images import not_regular
-from mfkit.data.listing import Listing, closed_to, stays
+from mfkit.data.listing import Listing, closed_to, regular, stays
 from mfkit.data.names import category_trouble, name_trouble, path_trouble, quoted
 from mfkit.errors import Fault, raise_fault
 
@@ -110,8 +109,7 @@ def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_f
 def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
     """The table, the folder its paths start from, and the name of the normal class."""
     try:
-        if trouble := not_regular(file):
-            raise ValueError(trouble)
+        regular(file)
         text = file.read_text(encoding="utf-8-sig")
         table = json.loads(text, object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:

@@ -1,12 +1,14 @@
 """Which of the files that an index names are there, and may be read."""
 
 import os
+import stat
 import unicodedata
 from pathlib import Path, PureWindowsPath
 
 from mfkit.data.names import quoted
+from mfkit.errors import Fault
 
-__all__ = ["Listing", "closed_to", "stays"]
+__all__ = ["Listing", "closed_to", "regular", "stays"]
 
 
 class Listing:
@@ -71,3 +73,29 @@ def stays(path: str) -> bool:
     """Does a path of either kind of slash stay below the folder it starts from?"""
     pure = PureWindowsPath(path)
     return "\0" not in path and not pure.anchor and ".." not in pure.parts
+
+
+def regular(path: str | Path) -> os.stat_result:
+    """The state of a regular file; links are followed.
+
+    Raises:
+        InputError: it is missing, out of reach, or something else: a pipe or a device would be
+            waited for.
+    """
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):  # listed, but a link that leads nowhere
+        raise Fault(f"{path} does not exist; put the file there", "missing file") from None
+    except PermissionError:
+        raise Fault(f"{path} is closed to you; let yourself in (chmod)", "closed file") from None
+    except OSError as error:
+        raise Fault(
+            f"{path}: {error.strerror}; put the file itself there", "unreadable file"
+        ) from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise Fault(
+            f"{path} is no regular file but {kind}; copy it again from the source",
+            "unreadable file",
+        )
+    return status

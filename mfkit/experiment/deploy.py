@@ -156,7 +156,7 @@ def model_card(out: str | Path, category: str) -> str:
     masks = settings["foreground"] = Path(settings["foreground"]).name  # no private path
     amp = settings["training"].get("amp")
     training = ", ".join(f"{key} {value}" for key, value in settings.pop("training").items())
-    versions = dict(results["versions"])
+    versions = dict(row.get("versions", results["versions"]))
     titles = {key: title for key, title in (METRICS | FURTHER).items() if key in row}
     return CARD.substitute(
         {key: escape.markdown(value) for key, value in settings.items()},

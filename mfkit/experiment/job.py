@@ -14,19 +14,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit import escape, plot
-from mfkit.data import (
-    MASK_SIZE,
-    Category,
-    DataSet,
-    Digests,
-    data_fingerprint,
-    digest_lines,
-    doubts,
-)
+from mfkit.data import MASK_SIZE, Category, DataSet, Digests, data_fingerprint, digest_lines, doubts
 from mfkit.errors import InputError, few
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import Scored, compare, score_split, usual_agreement
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
+from mfkit.experiment.results import versions
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
 from mfkit.experiment.settings import Preset, foreground_kind, new_flow
 from mfkit.experiment.train import train
@@ -170,6 +163,7 @@ class Job:
             **row,
             "epochs": self.settings.training.epochs,
             "mark": self.mark(sources),
+            "versions": versions(),
             "files": files_of(stage.path),
         }
 

@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Sequence
 from dataclasses import fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from numbers import Real
 from pathlib import Path
 
@@ -17,7 +17,15 @@ from mfkit.experiment.run_folder import RunFolder
 from mfkit.experiment.settings import Preset, Training, foreground_kind
 from mfkit.files import locked, whole_file
 
-__all__ = ["add_result", "finished", "moved", "open_results", "read_results", "same_data"]
+__all__ = [
+    "add_result",
+    "finished",
+    "moved",
+    "open_results",
+    "read_results",
+    "same_data",
+    "versions",
+]
 
 
 def open_results(folder: RunFolder, config: dict, categories: Sequence[str] | None = None) -> dict:
@@ -39,10 +47,7 @@ def open_results(folder: RunFolder, config: dict, categories: Sequence[str] | No
     """
     config = json.loads(json.dumps(config))
     if not folder.results.exists():
-        packages = ("mfkit", "torch", "torchvision", "FrEIA", "numpy")
-        versions = {name: version(name) for name in packages}
-        versions["python"] = platform.python_version()
-        return {"categories": {}, "mean": {}, "config": config, "versions": versions}
+        return {"categories": {}, "mean": {}, "config": config, "versions": versions()}
     results = read_results(folder.path)
     earlier, asked = _identity(results["config"]), _identity(config)
     changed = [key for key in earlier | asked if earlier.get(key) != asked.get(key)]
@@ -66,6 +71,21 @@ def open_results(folder: RunFolder, config: dict, categories: Sequence[str] | No
     return {**results, "config": {**longer, "data": results["config"]["data"]}}
 
 
+def versions() -> dict[str, str]:
+    """Of what computes results, here and now."""
+    return {
+        **{name: _version(name) for name in ("mfkit", "torch", "torchvision", "FrEIA", "numpy")},
+        "python": platform.python_version(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a folder of sources works as well
+        return "not installed"
+
+
 def _identity(config: dict) -> dict:
     """Settings that must agree for a run to be continued, in one flat table.
 
@@ -80,7 +100,8 @@ def _identity(config: dict) -> dict:
 def add_result(folder: RunFolder, config: dict, category: str, row: dict) -> dict:
     """Add the row of one category; other processes may add theirs to the same file.
 
-    The row of a category that was trained longer is better, and stays.
+    The row of a category that was trained longer is better, and stays. The file says the versions
+    of the last one, each row its own.
 
     Returns:
         the row that results.json holds now.
@@ -91,6 +112,7 @@ def add_result(folder: RunFolder, config: dict, category: str, row: dict) -> dic
         row = json.loads(json.dumps(row))
         if category not in rows or rows[category]["epochs"] <= row["epochs"]:
             rows[category] = row
+            results["versions"] = row.get("versions", results["versions"])
         results["categories"] = rows = dict(sorted(rows.items()))
         results["config"]["data"] = config["data"]
         results["mean"] = {
@@ -123,7 +145,13 @@ FORM = {
 }
 """What every results.json has that any mfkit wrote."""
 NEWER = {
-    "row": {"data": str, "foreground": (str, type(None)), "epochs": int, "mark": str},
+    "row": {
+        "data": str,
+        "foreground": (str, type(None)),
+        "epochs": int,
+        "mark": str,
+        "versions": {str: str},
+    },
     "config": {"preset": str, "seed": int, "missing_views": str, "foreground": str},
     "results": {"versions": {str: str}},
 }

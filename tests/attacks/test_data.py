@@ -212,7 +212,7 @@ FILES = {
     "a pipe as mask": (lambda file: pipe(first(file, "mask_path", "NG")), "pipe or a device"),
     "a folder as image": (
         lambda file: (first(file).unlink(), first(file).mkdir()),
-        "is a folder; copy it again",
+        "is no regular file but a folder; copy it again",
     ),
     "a device as image": (
         lambda file: (first(file).unlink(), first(file).symlink_to("/dev/zero")),
@@ -220,7 +220,7 @@ FILES = {
     ),
     "a loop of links": (
         lambda file: (first(file).unlink(), first(file).symlink_to(first(file).name)),
-        "cannot be read as an image|does not exist",
+        "Too many levels of symbolic links; put the file itself",
     ),
     "an image of 50 million pixels": (huge, "px, at most 50,000,000 pixels are read"),
     "a name in other letters": (

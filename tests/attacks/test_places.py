@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import shutil
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mfkit.__main__ import main
 from mfkit.data.check import check
 from mfkit.errors import InputError
 from mfkit.experiment import read_results
+from mfkit.experiment.run import run
 from mfkit.experiment.tables import table
 from mfkit.features import load_backbone
 
@@ -38,6 +40,25 @@ def test_a_run_says_what_check_says_and_finds_its_places(tmp_path, monkeypatch, 
     assert runs.tolist() == ["a/wheel", "b/wheel"]
 
 
+@pytest.mark.usefixtures("tiny_preset")
+def test_each_result_says_with_which_versions_it_was_made(tmp_path, monkeypatch):
+    """Also from a folder of sources, in which mfkit is not installed."""
+    for name in ("audiojack", "tape"):
+        tree(tmp_path / "data", name)
+    run(tmp_path / "data", tmp_path / "out", "audiojack")
+
+    def later(package: str) -> str:
+        if package == "mfkit":
+            raise PackageNotFoundError(package)
+        return "9.9"
+
+    monkeypatch.setattr("mfkit.experiment.results.version", later)
+    results = run(tmp_path / "data", tmp_path / "out")
+    first, second = (results["categories"][name]["versions"] for name in ("audiojack", "tape"))
+    assert first["torch"] == version("torch") and second["torch"] == "9.9"
+    assert second["mfkit"] == "not installed" and results["versions"] == second
+
+
 @pytest.mark.parametrize("out", ["data", "data/realiad_jsons", "data/realiad_jsons/wheel"])
 def test_results_do_not_go_among_the_data(out, tmp_path, capsys):
     tree(tmp_path / "data")
@@ -53,7 +74,7 @@ def test_a_closed_folder_costs_its_own_category_alone(tmp_path, monkeypatch, cap
     for name in ("gears", "nuts"):
         tree(tmp_path / "data", name)
     closed = tmp_path / "data" / "realiad_256" / "gears" / "OK" / "S0001"
-    listdir, access = os.listdir, os.access
+    listdir, access, isfile = os.listdir, os.access, os.path.isfile
 
     def listed(path="."):
         if Path(path) == closed:
@@ -61,6 +82,9 @@ def test_a_closed_folder_costs_its_own_category_alone(tmp_path, monkeypatch, cap
         return listdir(path)
 
     monkeypatch.setattr(os, "listdir", listed)
+    monkeypatch.setattr(
+        os.path, "isfile", lambda path: closed not in Path(path).parents and isfile(path)
+    )
     monkeypatch.setattr(os, "access", lambda path, way: Path(path) != closed and access(path, way))
     command = ["run", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(command) == 2
