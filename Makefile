@@ -1,20 +1,24 @@
 # make demo | test | test-browser | lab | notebooks | lint. Everything goes into .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
-CATEGORY ?= screw_block wire_plug
-RUN = .venv/bin/python -m mfkit run --preset together --data data/mini-iad $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --features runs/demo/features
+CATEGORY ?= screw_block
+RUN = .venv/bin/python -m mfkit run --data data/mini-iad --features runs/demo/features
+PLAIN = $(RUN) --preset improved --epochs 10 $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --out runs/demo/plain
+WIRES = $(RUN) --preset together --category wire_plug --out runs/demo/wires
 NBVAL = -p tests.support.kernels --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
 
 .PHONY: demo test test-browser lab notebooks lint
 
 demo: .venv/mfkit
-	$(RUN) --graph wheel --out runs/demo/wheel
-	$(RUN) --graph empty --out runs/demo/separated
+	$(PLAIN)/wheel --graph wheel
+	$(PLAIN)/separated --graph empty
+	$(WIRES)/wheel --graph wheel
+	$(WIRES)/separated --graph empty
 	@echo
-	@.venv/bin/python -m mfkit table runs/demo/separated runs/demo/wheel
+	@.venv/bin/python -m mfkit table runs/demo/*/separated runs/demo/*/wheel
 	@echo
-	@ls runs/demo/*/*/overview.png
+	@ls runs/demo/*/*/*/overview.png
 
 test: .venv/mfkit-test
 	@$(CHROMIUM) || echo "No Chromium here, so the browser tests are skipped: apt-get install chromium brings it."
