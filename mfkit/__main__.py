@@ -1,4 +1,4 @@
-"""The command line: python -m mfkit run | check | table | export | deploy."""
+"""The command line: python -m mfkit run | score | check | table | export | deploy."""
 
 import argparse
 import sys
@@ -55,6 +55,17 @@ def _table(runs: list[str], published: bool, form: str) -> int:
     return 0
 
 
+def _score(**options) -> int:
+    table = mfkit.score_pictures(**options)
+    print(table.drop(columns="note").to_string(index=False, float_format="%.4f", na_rep="-"))
+    for row in table.itertuples():
+        if row.note:
+            print(f"{row.sample}: {row.note}")
+    failed = (table["verdict"] == "failed").sum()
+    print(f"{len(table)} parts, {failed} failed; table: {options['out']}/verdicts.csv")
+    return 2 if failed else 0
+
+
 def _export(run: str, category: str) -> int:
     print(mfkit.export(run, category))
     return 0
@@ -75,6 +86,29 @@ def _parser() -> argparse.ArgumentParser:
     part.set_defaults(command=_run)
     _data_options(part)
     _run_options(part)
+
+    part = commands.add_parser("score", help="new pictures: which parts are sound, which are not")
+    part.set_defaults(command=_score)
+    part.add_argument(
+        "--model", required=True, metavar="DIR", help="what a run leaves for a category: OUT/NAME"
+    )
+    part.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="PICTURES",
+        help="a folder with one image for each camera, a tree of such folders, or a JSON file in "
+        "Real-IAD's form (its test rows); no labels needed",
+    )
+    part.add_argument("--out", default="runs/score", metavar="DIR", help="default: runs/score")
+    part.add_argument("--maps", action="store_true", help="draw pictures and maps of each part")
+    part.add_argument(
+        "--false-alarms",
+        type=float,
+        metavar="RATE",
+        help="share of sound parts that may be alarms on average; default: 0.05, or the smallest "
+        "that the model can promise",
+    )
+    part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
     part = commands.add_parser("check", help="counts, missing views, unreadable files")
     part.set_defaults(command=_check)

@@ -10,11 +10,11 @@ tree -> a JSON file), the same for the sets of others (`other_sets`, `strips`, `
 from mfkit.data.category import categories, read_category
 from mfkit.data.codes import CODES, MISFITS
 from mfkit.data.fingerprint import data_fingerprint, images_fingerprint
-from mfkit.data.images import read_image, read_mask
-from mfkit.data.index import Row, read_rows
-from mfkit.data.layout import DataSet
+from mfkit.data.images import fit_image, is_grey, read_image, read_mask
+from mfkit.data.index import FILE_NAME, Row, camera_names, read_rows
+from mfkit.data.layout import DataSet, image_folder
 from mfkit.data.other_sets import write_m2ad_index, write_variety_index
-from mfkit.data.own_cameras import write_index
+from mfkit.data.own_cameras import SUFFIXES, natural, write_index
 from mfkit.data.real_iad import FLIPS, TOTALS
 from mfkit.data.sample import Category, Sample
 from mfkit.data.strips import write_manta_index
@@ -22,16 +22,23 @@ from mfkit.data.turntable import write_turntable_index
 
 __all__ = [
     "CODES",
+    "FILE_NAME",
     "FLIPS",
     "MISFITS",
+    "SUFFIXES",
     "TOTALS",
     "Category",
     "DataSet",
     "Row",
     "Sample",
+    "camera_names",
     "categories",
     "data_fingerprint",
+    "fit_image",
+    "image_folder",
     "images_fingerprint",
+    "is_grey",
+    "natural",
     "read_category",
     "read_image",
     "read_mask",

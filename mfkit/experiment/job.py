@@ -15,8 +15,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit import plot
-from mfkit.data import Category, DataSet, data_fingerprint, read_mask
+from mfkit.data import Category, DataSet, camera_names, data_fingerprint, read_mask
 from mfkit.errors import InputError
+from mfkit.experiment.description import Description, HeldOut, look_at, weights_digest
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import MASK_SIZE, Scored, compare, score_split
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
@@ -101,6 +102,7 @@ class Job:
             test, unseen = (self._score(flow, split) for split in (splits["test"], held))
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
+        self._describe(test, held, unseen)
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, self.out.scores, joined)
@@ -157,6 +159,27 @@ class Job:
         torch.manual_seed(self.seed)
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
+
+    def _describe(self, test: Scored, held: Split | None, unseen: Scored | None) -> None:
+        """Note what the model has to know to score new pictures."""
+        training = self.settings.training
+        masks = self.settings.foreground
+        made = masks.partition(":")[0] in ("none", "border", "rembg")
+        names = camera_names(self.data.file(self.category.name), self.category.cameras)
+        description = Description(
+            category=self.category.name,
+            backbone=self.settings.backbone,
+            backbone_digest=backbone_on(self.device, self.settings.backbone).fingerprint(),
+            weights=weights_digest(self.out.model),
+            foreground=masks if made else "files",
+            amp=training.amp,
+            missing_views=self.data.allows_missing or training.view_dropout > 0,
+            agreement=test.agreement is not None,
+            cameras=look_at(self.category.train, names),
+            scale=plot.map_scale(test.scores.maps),
+            held_out=unseen and HeldOut.of(held.samples, unseen),
+        )
+        description.write(self.out.description)
 
     def _write(
         self, split: Split, scored: Scored, path: Path, joined: Tensor | None = None

@@ -30,6 +30,7 @@ class CategoryFolder:
 
     Attributes:
         model, checkpoint, history: weights; where training continues; the loss of each epoch.
+        description: what the model has to know to score pictures.
         held_out: scores of sound samples that training has not seen.
         scores, maps, overview: of the test samples.
         adeval: for the official tool.
@@ -40,6 +41,7 @@ class CategoryFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.model = self.path / "model.pt"
+        self.description = self.path / "model.json"
         self.checkpoint = self.path / "checkpoint.pt"
         self.history = self.path / "history.csv"
         self.held_out = self.path / "held_out.csv"

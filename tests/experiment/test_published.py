@@ -18,10 +18,8 @@ from mfkit.data import FLIPS
 from mfkit.errors import InputError
 from mfkit.experiment import (
     PUBLISHED,
-    Scorer,
     add_result,
     against_published,
-    export_scorer,
     read_results,
     render,
 )
@@ -29,6 +27,7 @@ from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore, ForegroundStore
 from mfkit.flow import MultiFlow, ViewGraph, load_flow
+from mfkit.inspection import Scorer, export_scorer
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mfkit.errors import InputError
-from mfkit.experiment.evaluation import FURTHER, METRICS
-from mfkit.experiment.results import finished, read_results
-from mfkit.experiment.run_folder import RunFolder
+from mfkit.experiment import FURTHER, METRICS, RunFolder, finished, read_results
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, load_flow
 from mfkit.score import Scores
