@@ -71,8 +71,8 @@ def _export(run: str, category: str) -> int:
     return 0
 
 
-def _deploy(run: str, category: str) -> int:
-    print(*mfkit.deploy(run, category), sep="\n")
+def _deploy(run: str, category: str, **options) -> int:
+    print(*mfkit.deploy(run, category, **options), sep="\n")
     return 0
 
 
@@ -129,10 +129,15 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
 
-    part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
+    part = commands.add_parser("deploy", help="the model as one program, and a model card")
     part.set_defaults(command=_deploy)
     part.add_argument("--run", required=True, metavar="DIR", help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
+    part.add_argument("--takes", default="pictures", help="pictures (default) or features")
+    part.add_argument("--format", dest="form", default="pt2", help="pt2 (default) or onnx")
+    part.add_argument(
+        "--data", metavar="ROOT", help="where the data set lies now, if it has been moved"
+    )
     return parser
 
 

@@ -91,6 +91,7 @@ class Description:
         category: what the model was trained on.
         backbone: a name of `mfkit.features.BACKBONES`.
         backbone_digest: of its weights, see `Backbone.fingerprint`.
+        size: px; pictures are resized to size x size for the backbone.
         weights: a digest of the `model.pt` that lies beside.
         foreground: which positions count, see `mfkit.features.load_masks`; "files" for masks that
             were given in files.
@@ -106,6 +107,7 @@ class Description:
     category: str
     backbone: str
     backbone_digest: str
+    size: int
     weights: str
     foreground: str
     amp: str | None

@@ -102,7 +102,7 @@ class Job:
             test, unseen = (self._score(flow, split) for split in (splits["test"], held))
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
-        self._describe(test, held, unseen)
+        self._describe(self.out, test, held, unseen)
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, self.out.scores, joined)
@@ -160,17 +160,21 @@ class Job:
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
 
-    def _describe(self, test: Scored, held: Split | None, unseen: Scored | None) -> None:
+    def _describe(
+        self, folder: CategoryFolder, test: Scored, held: Split | None, unseen: Scored | None
+    ) -> None:
         """Note what the model has to know to score new pictures."""
         training = self.settings.training
         masks = self.settings.foreground
         made = masks.partition(":")[0] in ("none", "border", "rembg")
+        backbone = backbone_on(self.device, self.settings.backbone)
         names = camera_names(self.data.file(self.category.name), self.category.cameras)
         description = Description(
             category=self.category.name,
             backbone=self.settings.backbone,
-            backbone_digest=backbone_on(self.device, self.settings.backbone).fingerprint(),
-            weights=weights_digest(self.out.model),
+            backbone_digest=backbone.fingerprint(),
+            size=backbone.size,
+            weights=weights_digest(folder.model),
             foreground=masks if made else "files",
             amp=training.amp,
             missing_views=self.data.allows_missing or training.view_dropout > 0,
@@ -179,7 +183,7 @@ class Job:
             scale=plot.map_scale(test.scores.maps),
             held_out=unseen and HeldOut.of(held.samples, unseen),
         )
-        description.write(self.out.description)
+        description.write(folder.description)
 
     def _write(
         self, split: Split, scored: Scored, path: Path, joined: Tensor | None = None

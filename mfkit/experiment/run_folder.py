@@ -34,7 +34,7 @@ class CategoryFolder:
         held_out: scores of sound samples that training has not seen.
         scores, maps, overview: of the test samples.
         adeval: for the official tool.
-        program, card: of the deployed model.
+        program, feature_program, onnx, card: of the deployed model.
         lock: held by the process that works here.
     """
 
@@ -50,6 +50,8 @@ class CategoryFolder:
         self.overview = self.path / "overview.png"
         self.adeval = self.path / "adeval.pkl"
         self.program = self.path / "score.pt2"
+        self.feature_program = self.path / "score_features.pt2"
+        self.onnx = self.path / "score.onnx"
         self.card = self.path / "README.md"
         self.lock = self.path / ".lock"
 

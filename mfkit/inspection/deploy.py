@@ -1,21 +1,26 @@
-"""For use elsewhere: score(x) as one program without mfkit, and a card that says what it is."""
+"""For use elsewhere: a trained model as one program without mfkit, and its card."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 
 import torch
 from torch import Tensor, nn
 
+from mfkit.data import DataSet, read_category
 from mfkit.errors import InputError
-from mfkit.experiment import FURTHER, METRICS, RunFolder, finished, read_results
+from mfkit.experiment import CategoryFolder, RunFolder, finished
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, load_flow
+from mfkit.inspection.card import model_card
+from mfkit.inspection.program import TOLERANCE, export_program
+from mfkit.inspection.scorer import Pictures, load_scorer, take
 from mfkit.score import Scores
 
-__all__ = ["Scorer", "deploy", "export_scorer", "model_card"]
+__all__ = ["TAKES", "Scorer", "deploy", "export_scorer"]
 
-TOLERANCE = 1e-4  # nats per channel by which the exported program may differ
+TAKES = ("pictures", "features")
+"""What a program may take."""
+CHECKED = 4  # parts from either end of the test split, on which a program is checked
 
 
 class Scorer(nn.Module):
@@ -77,117 +82,66 @@ def export_scorer(
     return Path(path)
 
 
-CARD = Template("""\
-# Multi-Flow for $category
-
-One normalizing flow over the features of $views cameras that look at one object; a score is a
-negative log-likelihood. Trained with mfkit $mfkit on the samples of the training split.
-
-## Use
-
-Input: features ($views, $channels, $height, $width) of the backbone `$backbone`, $views views in
-the order of the cameras, mirrored as in training. Output: score maps, image scores and sample
-scores in nats per channel, without the constant; they may be negative, only their order matters. A
-threshold is not part of the model: choose it on sound samples that training has not seen.
-
-```python
-from mfkit import load_flow
-flow = load_flow("model.pt")              # reads with weights_only=True
-```
-
-`score.pt2` computes the scores without mfkit: `torch.export.load("score.pt2").module()($inputs)`.
-$positions
-$precision
-
-## Training
-
-| | |
-|---|---|
-| data | $data |
-| preset | $preset, seed $seed |
-| flow | $blocks blocks, hidden $hidden, graph $graph, message $message |
-| foreground | $foreground |
-| training | $training |
-| versions | $versions |
-
-## Results on the test split
-
-$samples samples, official rules (S-AUROC: maximum over views), percent.
-
-| $titles |
-|$rules|
-| $figures |
-
-## Limits
-
-It knows the objects, cameras and light that it was trained on and nothing else: another lot,
-another lens or another ground may score like a defect. Defects much smaller than one position of
-the feature map are missed. Few test samples leave an AUROC uncertain by some points.
-`score.pt2` needs all views: if cameras may be missing, score with mfkit.
-
-## Licence of the data
-
-To be filled in by whoever publishes these weights. Real-IAD is CC BY-NC-SA 4.0: weights trained on
-it are for research, not for products, and name it.
-""")
-
-
-def model_card(out: str | Path, category: str) -> str:
-    """A model card in Markdown, filled from results.json and the model's own configuration.
+def deploy(
+    out: str | Path,
+    category: str,
+    takes: str = "pictures",
+    form: str = "pt2",
+    data: str | Path | None = None,
+) -> list[Path]:
+    """Write a trained model as a program for use elsewhere, and a card that says what it is.
 
     Arguments:
         out: the folder of a run.
-        category: one that the run has finished.
+        category: one that it has finished.
+        takes: "pictures": from pixels to p-values, `out/category/score.pt2` or `score.onnx`, see
+            `PictureProgram`; "features": the flow alone, `score_features.pt2`, see `Scorer`.
+        form: "pt2", a program of `torch.export`, or "onnx".
+        data: where the data set lies now; None: where it lay when the run was made. On pictures of
+            its test split a program is compared with mfkit before it is written.
+
+    Returns:
+        the program, and the card, `out/category/README.md`.
 
     Raises:
-        InputError: the run has no such category.
+        InputError: the run has no such category, the program cannot be written or gives other
+            scores, or the pictures are not there.
     """
-    results = finished(out, category)
-    row = results["categories"][category]
-    flow = load_flow(RunFolder(out).category(category).model)
-    views, channels, height, width = flow.shape
-    settings = {**results["config"], "data": Path(results["config"]["data"]).name}
-    masks = settings["foreground"] = Path(settings["foreground"]).name  # no private path
-    amp = settings["training"].get("amp")
-    training = ", ".join(f"{key} {value}" for key, value in settings.pop("training").items())
-    versions = dict(results["versions"])
-    titles = {key: title for key, title in (METRICS | FURTHER).items() if key in row}
-    return CARD.substitute(
-        settings,
-        category=category,
-        views=views,
-        channels=channels,
-        height=height,
-        width=width,
-        training=training,
-        inputs="x" if masks == "none" else "x, foreground",
-        positions="Every position counts."
-        if masks == "none"
-        else f"`foreground` ({views}, {height}, {width}) of bool says which positions show the "
-        "object: it was trained on these alone, and only they count.",
-        precision="It computes in float32."
-        if amp is None
-        else f"It computes in float32, the results below are those of {amp}: single scores differ "
-        "by about a thousandth of a nat.",
-        mfkit=versions["mfkit"],
-        versions=", ".join(f"{name} {version}" for name, version in versions.items()),
-        samples=row["samples"],
-        titles=" | ".join(titles.values()),
-        rules="---|" * (len(titles) - 1) + "---",
-        figures=" | ".join(f"{100 * row[key]:.1f}" for key in titles),
-    )
-
-
-def deploy(out: str | Path, category: str) -> list[Path]:
-    """Write `out/category/score.pt2` and the model card `out/category/README.md`.
-
-    Raises:
-        InputError: the run has no such category, or the exported program gives other scores.
-    """
-    folder = RunFolder(out).category(category)
-    card = model_card(out, category)
-    foreground = read_results(out)["config"]["foreground"] != "none"
-    program = export_scorer(load_flow(folder.model), folder.program, foreground=foreground)
+    if takes not in TAKES:
+        raise InputError(f"--takes should be one of {', '.join(TAKES)}, got {takes!r}")
+    if takes == "features" and form != "pt2":
+        raise InputError(f"--takes features goes with --format pt2 only, got {form!r}")
+    config, folder = finished(out, category)["config"], RunFolder(out).category(category)
+    if takes == "features":
+        program = export_scorer(
+            load_flow(folder.model),
+            folder.feature_program,
+            foreground=config["foreground"] != "none",
+        )
+    else:
+        program = _whole(folder, category, form, data or config["data"])
     with whole_file(folder.card) as draft:
-        draft.write_text(card, encoding="utf-8")
+        draft.write_text(model_card(out, category), encoding="utf-8")
     return [program, folder.card]
+
+
+def _whole(folder: CategoryFolder, category: str, form: str, data: str | Path) -> Path:
+    """The program from pictures on, compared with mfkit on test samples that lack no view."""
+    scorer = load_scorer(folder.path, "cpu")
+    try:
+        test = read_category(DataSet(data, missing_views="allow"), category).test
+    except InputError as error:
+        raise InputError(
+            f"{error} (the program is checked on pictures of the test split: say where the data "
+            "set lies now, with --data)"
+        ) from None
+    whole = [sample for sample in test if all(sample.present)]
+    some = whole[:CHECKED] + whole[CHECKED:][-CHECKED:]
+    parts: list[Pictures] = [take(sample, scorer.description) for sample in some]
+    if len(parts) < 2:
+        raise InputError(
+            f"{data}: the program is checked on test samples that have all views, and there are "
+            f"{len(parts)}; add some"
+        )
+    path = folder.onnx if form == "onnx" else folder.program
+    return export_program(scorer, path, parts, form)

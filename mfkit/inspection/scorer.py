@@ -107,18 +107,10 @@ class PictureScorer:
         flow: in evaluation mode.
         backbone: on the same device.
         description: of the model.
-
-    Raises:
-        InputError: its foreground cannot be found in new pictures.
     """
 
     def __init__(self, flow: MultiFlow, backbone: Backbone, description: Description):
         self.flow, self.backbone, self.description = flow, backbone, description
-        if description.foreground == "files":
-            raise InputError(
-                "the model was trained with masks of its foreground in files, and new pictures "
-                "have none; train it with --foreground border, rembg or none"
-            )
         self.masks = load_masks(description.foreground, None, description.category)
 
     def __call__(
@@ -139,7 +131,7 @@ class PictureScorer:
         present = torch.tensor([part.present for part in parts])
         if not present.any(1).all():
             raise InputError("'images' should show each part from one side at least")
-        x, foreground = self._features(parts, present), self._foreground(parts)
+        x, foreground = self._features(parts, present), self.foreground(parts)
         scores, agreement = self._scores(x, foreground, present)
         p = self._p_values(scores, agreement, present)
         return Verdicts(scores, agreement, p, p <= (rate or 0) + 1e-9)
@@ -171,7 +163,7 @@ class PictureScorer:
         x = self.backbone(pixels).half().float()
         return x.unflatten(0, present.shape)
 
-    def _foreground(self, parts: Sequence[Pictures]) -> Tensor | None:
+    def foreground(self, parts: Sequence[Pictures]) -> Tensor | None:
         """(B, V, H, W) of bool; where no object was found, all positions count."""
         if self.masks is None:
             return None
@@ -268,6 +260,11 @@ def load_scorer(folder: str | Path, device: str = "auto") -> PictureScorer:
         raise InputError(
             f"{files.description} names {len(description.cameras)} cameras, the model has "
             f"{flow.shape[0]}: copy both files from one run"
+        )
+    if description.foreground == "files":
+        raise InputError(
+            f"{files.description}: the model was trained with masks of its foreground in files, "
+            "and new pictures have none; train it with --foreground border, rembg or none"
         )
     try:
         backbone = backbone_on(device, description.backbone)
