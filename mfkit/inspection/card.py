@@ -34,10 +34,10 @@ def load(folder, camera):
 
 
 session = onnxruntime.InferenceSession("score.onnx", providers=["CPUExecutionProvider"])
+names = [output.name for output in session.get_outputs() if output.name != "features"]
 for folder in sys.argv[1:]:
     images = np.stack([load(folder, camera) for camera in CAMERAS])[None]
-    outputs = session.run(None, {"images": images})
-    found = dict(zip([output.name for output in session.get_outputs()], outputs))
+    found = dict(zip(names, session.run(names, {"images": images})))
     worst = CAMERAS[int(found["image_scores"][0].argmax())]
     print(folder, found["sample_scores"][0], worst, *found.get("p_values", []))
 """)

@@ -16,6 +16,7 @@ from mfkit.score import Scores, nll_map, p_values
 __all__ = ["FORMATS", "TOLERANCE", "PictureProgram", "export_program", "output_names"]
 
 TOLERANCE = 1e-4  # nats per channel by which an exported program may differ
+MOVED = 0.02  # of all features that may fall to the other of two steps of float16
 OPSET = 20  # of ONNX
 
 
@@ -24,10 +25,12 @@ class PictureProgram(nn.Module):
 
     Arguments:
         scorer: whose model takes part; every view must be present.
+        shows_features: hand out what the backbone sees, too.
     """
 
-    def __init__(self, scorer: PictureScorer):
+    def __init__(self, scorer: PictureScorer, shows_features: bool = False):
         super().__init__()
+        self.shows_features = shows_features
         description = scorer.description
         self.flow, self.backbone = scorer.flow, scorer.backbone
         self.flips = [camera.flip for camera in description.cameras]
@@ -45,7 +48,8 @@ class PictureProgram(nn.Module):
 
         Returns:
             maps (B, V, H, W), image scores (B, V), sample scores (B,) in nats per channel; p-values
-            (B,), if samples were held out; agreement (B,), if the model knows it.
+            (B,), if samples were held out; agreement (B,), if the model knows it; features, if
+            asked for.
         """
         views = [
             images[:, view].flip(2) if flip else images[:, view]
@@ -66,14 +70,15 @@ class PictureProgram(nn.Module):
             both.append(each.mean(1))
         if self.unseen is not None:
             outputs.append(p_values(torch.stack(both, 1), self.unseen))
-        return (*outputs, *both[1:])
+        return (*outputs, *both[1:], *([x] if self.shows_features else []))
 
 
 def output_names(program: PictureProgram) -> list[str]:
     """What the program's outputs are called."""
     names = ["maps", "image_scores", "sample_scores"]
     names += ["p_values"] if program.unseen is not None else []
-    return [*names, "agreement"] if program.agrees else names
+    names += ["agreement"] if program.agrees else []
+    return [*names, "features"] if program.shows_features else names
 
 
 def export_program(
@@ -93,7 +98,7 @@ def export_program(
     """
     if form not in FORMATS:
         raise InputError(f"--format should be one of {', '.join(FORMATS)}, got {form!r}")
-    program, size = PictureProgram(scorer).eval(), scorer.backbone.size
+    program, size = PictureProgram(scorer, form == "onnx").eval(), scorer.backbone.size
     inputs = [
         torch.from_numpy(
             np.stack([[fit_image(view, size) for view in part.views] for part in parts])
@@ -113,8 +118,25 @@ def export_program(
 def _compare(
     scorer: PictureScorer, parts: Sequence[Pictures], found: dict[str, Tensor], path: str | Path
 ) -> None:
-    """Raise an `InputError` if a program says something else than `scorer`."""
-    scores, agreement, *_ = scorer(parts)
+    """Raise an `InputError` if a program says something else than `scorer`.
+
+    Features are rounded to float16. One that lies between two steps may fall to either side by the
+    last digit of another runtime's sums, and then moves a score by more than rounding does. So a
+    program that hands out its features has them compared by themselves: none may be more than a
+    step away, and few may be; the scores are compared with those that mfkit finds for them.
+    """
+    x = scorer.features(parts)
+    if "features" in found:
+        apart, step = (found["features"] - x).abs(), x.abs().clamp(min=2**-14) * 2**-10
+        moved = (apart > 0).double().mean().item()
+        if not (apart <= 1.01 * step).all() or moved > MOVED:
+            raise InputError(
+                f"{path}: the backbone of the exported program sees something else: "
+                f"{moved:.2%} of the features differ, by up to {apart.max():.2g}; use "
+                "mfkit.load_scorer, and report this with results.json's versions"
+            )
+        x = found["features"]
+    scores, agreement, *_ = scorer.judge(x, parts, None)
     expected = dict(zip(("maps", "image_scores", "sample_scores"), scores, strict=True))
     both = [found["sample_scores"]]
     if agreement is not None:

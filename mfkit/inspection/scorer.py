@@ -128,11 +128,20 @@ class PictureScorer:
         """
         parts = self._parts(images)
         rate = alarm_rate(self.description.held_out, false_alarms)
-        present = torch.tensor([part.present for part in parts])
-        if not present.any(1).all():
+        if not all(any(part.present) for part in parts):
             raise InputError("'images' should show each part from one side at least")
-        x, foreground = self._features(parts, present), self.foreground(parts)
-        scores, agreement = self._scores(x, foreground, present)
+        return self.judge(self.features(parts), parts, rate)
+
+    def judge(self, x: Tensor, parts: Sequence[Pictures], rate: float | None) -> Verdicts:
+        """Score parts whose features are known.
+
+        Arguments:
+            x: (B, V, C, H, W), see `features`.
+            parts: B of them.
+            rate: of false alarms; None: nothing is an alarm.
+        """
+        present = torch.tensor([part.present for part in parts])
+        scores, agreement = self._scores(x, self.foreground(parts), present)
         p = self._p_values(scores, agreement, present)
         return Verdicts(scores, agreement, p, p <= (rate or 0) + 1e-9)
 
@@ -150,21 +159,21 @@ class PictureScorer:
         flips = tuple(camera.flip for camera in self.description.cameras)
         return [Pictures(tuple(part), flips) for part in pixels]
 
-    def _features(self, parts: Sequence[Pictures], present: Tensor) -> Tensor:
-        """(B, V, C, H, W), rounded to float16 as in a store of features."""
+    def features(self, parts: Sequence[Pictures]) -> Tensor:
+        """What the backbone sees: (B, V, C, H, W), rounded to float16 as in a store of features."""
         size = self.backbone.size
         black = np.zeros((size, size, 3), np.uint8)
         images = [
             black if (image := part.image(view, size)) is None else image
             for part in parts
-            for view in range(present.shape[1])
+            for view in range(self.flow.shape[0])
         ]
         pixels = torch.from_numpy(np.stack(images)).to(self.flow.device)
         x = self.backbone(pixels).half().float()
-        return x.unflatten(0, present.shape)
+        return x.unflatten(0, (len(parts), -1))
 
     def foreground(self, parts: Sequence[Pictures]) -> Tensor | None:
-        """(B, V, H, W) of bool; where no object was found, all positions count."""
+        """Positions that count, (B, V, H, W) of bool, or None: all do, as where no object is."""
         if self.masks is None:
             return None
         views, _, height, width = self.flow.shape
@@ -250,7 +259,7 @@ def load_scorer(folder: str | Path, device: str = "auto") -> PictureScorer:
     """
     files = CategoryFolder(folder)
     description = Description.read(files.description)
-    flow = load_flow(files.model, choose_device(device))
+    flow = load_flow(files.model, choose_device(device)).requires_grad_(False)
     if weights_digest(files.model) != description.weights:
         raise InputError(
             f"{files.description} describes another model.pt than the one beside it: copy both "
