@@ -9,7 +9,7 @@ from mfkit.inspection.card import EXAMPLE, model_card
 from mfkit.inspection.deploy import TAKES, Scorer, export_scorer
 from mfkit.inspection.parts import Part, find_parts
 from mfkit.inspection.program import FORMATS, PictureProgram, export_program, output_names
-from mfkit.inspection.report import COLUMNS, FAILED, score_pictures, threshold_sentence
+from mfkit.inspection.report import COLUMNS, FAILED, score_pictures, score_table, threshold_sentence
 from mfkit.inspection.scorer import (
     Pictures,
     PictureScorer,
@@ -39,6 +39,7 @@ __all__ = [
     "model_card",
     "output_names",
     "score_pictures",
+    "score_table",
     "take",
     "threshold_sentence",
 ]

@@ -46,8 +46,8 @@ for folder in sys.argv[1:]:
 CARD = Template("""\
 # Multi-Flow for $category
 
-One model of sound parts, seen by $views cameras at once; a score is a negative log-likelihood.
-Trained with mfkit $mfkit on the samples of the training split.
+One normalizing flow over the features of $views cameras that look at one object; a score is a
+negative log-likelihood. Trained with mfkit $mfkit on the samples of the training split.
 
 ## Use
 
@@ -65,7 +65,7 @@ $programs
 $positions
 $precision
 
-## Threshold
+### Threshold
 
 $threshold
 
@@ -103,7 +103,7 @@ it are for research, not for products, and name it.
 """)
 
 
-def model_card(out: str | Path, category: str) -> str:
+def model_card(out: str | Path, category: str, folder: CategoryFolder | None = None) -> str:
     """A model card in Markdown, filled from results.json and the model's own files.
 
     It says how to use those programs of `deploy` that lie beside it.
@@ -111,12 +111,13 @@ def model_card(out: str | Path, category: str) -> str:
     Arguments:
         out: the folder of a run.
         category: one that the run has finished.
+        folder: where the model lies; None: where the run left it.
 
     Raises:
         InputError: the run has no such category, or it is of an older mfkit.
     """
     results = finished(out, category)
-    row, folder = results["categories"][category], RunFolder(out).category(category)
+    row, folder = results["categories"][category], folder or RunFolder(out).category(category)
     flow, description = load_flow(folder.model), Description.read(folder.description)
     views, channels, height, width = flow.shape
     settings = {**results["config"], "data": Path(results["config"]["data"]).name}

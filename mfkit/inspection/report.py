@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from mfkit import plot
+from mfkit.data import Sample
 from mfkit.errors import InputError
 from mfkit.files import whole_file
 from mfkit.inspection.parts import Part, find_parts
@@ -23,7 +24,7 @@ from mfkit.inspection.scorer import (
     take,
 )
 
-__all__ = ["COLUMNS", "FAILED", "score_pictures", "threshold_sentence"]
+__all__ = ["COLUMNS", "FAILED", "score_pictures", "score_table", "threshold_sentence"]
 
 COLUMNS = (
     "sample",
@@ -73,10 +74,27 @@ def score_pictures(
         InputError: no such model, a rate that it cannot promise, or not one part was found.
     """
     scorer = load_scorer(model, device)
-    rate = alarm_rate(scorer.description.held_out, false_alarms)
     print(threshold_sentence(scorer, false_alarms))
     pictures = [pictures] if isinstance(pictures, str | Path) else pictures
     parts = find_parts(pictures, scorer.description)
+    table = _table(scorer, parts, Path(out) / "maps" if maps else None, false_alarms)
+    with whole_file(Path(out) / "verdicts.csv") as draft:
+        table.to_csv(draft, index=False)
+    return table
+
+
+def score_table(scorer: PictureScorer, samples: Sequence[Sample]) -> pd.DataFrame:
+    """The same table of samples that have been read; see `score_pictures`."""
+    return _table(scorer, [Part(sample.name, sample) for sample in samples])
+
+
+def _table(
+    scorer: PictureScorer,
+    parts: Sequence[Part],
+    maps: Path | None = None,
+    false_alarms: float | None = None,
+) -> pd.DataFrame:
+    rate = alarm_rate(scorer.description.held_out, false_alarms)
     rows: list[dict] = []
     with tqdm(total=len(parts), desc="parts") as bar:
         for part, taken, verdicts in _verdicts(scorer, parts, rate):
@@ -85,14 +103,11 @@ def score_pictures(
                 row["verdict"] = FAILED
             else:
                 row |= _row(scorer, taken, verdicts)
-                if maps:
-                    _draw(scorer, part, taken, verdicts, row, Path(out) / "maps", len(rows) + 1)
+                if maps is not None:
+                    _draw(scorer, part, taken, verdicts, row, maps, len(rows) + 1)
             rows.append(row)
             bar.update()
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    with whole_file(Path(out) / "verdicts.csv") as draft:
-        table.to_csv(draft, index=False)
-    return table
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def threshold_sentence(scorer: PictureScorer, false_alarms: float | None = None) -> str:
