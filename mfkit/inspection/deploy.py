@@ -1,5 +1,6 @@
 """For use elsewhere: a trained model as one program without mfkit, and its card."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,8 +78,10 @@ def export_scorer(
                         f"{path}: the exported program differs from the flow by {apart:.2g} nats "
                         "per channel; use model.pt, and report this with results.json's versions"
                     )
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)  # to a full disk it would abort the process
     with whole_file(path) as draft:
-        torch.export.save(program, draft)
+        draft.write_bytes(buffer.getbuffer())
     return Path(path)
 
 

@@ -1,5 +1,6 @@
 """One program from pictures to verdicts, that runs without mfkit: for PyTorch, or as ONNX."""
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -162,7 +163,9 @@ def _to_pt2(program: PictureProgram, examples: tuple[Tensor, ...], path: Path) -
     shapes = tuple({0: batch} for _ in examples)
     with torch.no_grad():
         exported = torch.export.export(program, examples, dynamic_shapes=shapes, strict=False)
-    torch.export.save(exported, path)
+    buffer = io.BytesIO()
+    torch.export.save(exported, buffer)  # to a full disk it would abort the process
+    path.write_bytes(buffer.getbuffer())
     module = torch.export.load(path).module()
 
     def run(*inputs: Tensor) -> Sequence[Tensor]:
@@ -198,6 +201,8 @@ def _to_onnx(program: PictureProgram, examples: tuple[Tensor, ...], path: Path) 
                 verbose=False,
             )
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except OSError:  # the disk is full, or closed
+        raise
     except Exception as error:  # exporter and runtime raise many kinds; each names the operator
         raise InputError(
             f"{path}: this model cannot be written as ONNX: {error}; use --format pt2"
