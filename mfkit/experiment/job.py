@@ -11,11 +11,19 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mfkit import escape, plot
-from mfkit.data import MASK_SIZE, Category, DataSet, Digests, data_fingerprint, digest_lines, doubts
-from mfkit.errors import InputError, few
+from mfkit.data import (
+    Category,
+    DataSet,
+    Digests,
+    camera_names,
+    data_fingerprint,
+    digest_lines,
+)
+from mfkit.errors import InputError
+from mfkit.experiment.beforehand import check_splits
+from mfkit.experiment.description import HeldOut, describe, look_at
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import Scored, compare, score_split, usual_agreement
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
@@ -100,7 +108,7 @@ class Job:
             InputError: data or settings are wrong.
             Diverged: training failed.
         """
-        _check_splits(self.category)
+        check_splits(self.category)
         self.out.path.mkdir(parents=True, exist_ok=True)
         with locked(self.out.lock, self.category.name):
             for folder in (self.out.path, self.features.path):
@@ -148,6 +156,7 @@ class Job:
             )
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
+        self._describe(stage, test, held, unseen)
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, stage.scores, joined)
@@ -221,6 +230,23 @@ class Job:
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
 
+    def _describe(
+        self, folder: CategoryFolder, test: Scored, held: Split | None, unseen: Scored | None
+    ) -> None:
+        """Note what the model has to know to score new pictures."""
+        names = camera_names(self.data.file(self.category.name), self.category.cameras)
+        describe(
+            folder,
+            backbone_on(self.device, self.settings.backbone),
+            self.settings,
+            category=self.category.name,
+            missing_views=self.data.allows_missing or self.settings.training.view_dropout > 0,
+            agreement=test.agreement is not None,
+            cameras=look_at(self.category.train, names),
+            scale=plot.map_scale(test.scores.maps),
+            held_out=unseen and HeldOut.of(held.samples, unseen),
+        )
+
     def _write(
         self, split: Split, scored: Scored, path: Path, joined: Tensor | None = None
     ) -> None:
@@ -250,31 +276,3 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 def backbone_on(device: str, name: str) -> Backbone:
     """A backbone with its weights, loaded once for all categories of this process."""
     return load_backbone(name).to(choose_device(device))
-
-
-def _check_splits(category: Category) -> None:
-    """Find out before the work starts whether its end can be reached."""
-    for view, camera in enumerate(category.cameras):
-        if not any(sample.present[view] for sample in category.train):
-            raise InputError(
-                f"{category.name}: camera {camera} has no image in the training split, so nothing "
-                "can be learned about it; add some, or take its rows out of the JSON file"
-            )
-    labels = {sample.label for sample in category.test}
-    if labels != {False, True}:
-        lacking = "defective" if labels == {False} else "sound"
-        raise InputError(
-            f"{category.name}: the test split holds no {lacking} sample, so no AUROC can be "
-            "computed; add some to the JSON file"
-        )
-    marking, doubtful = doubts(tqdm(category.test, desc="masks"))
-    if not marking:
-        raise InputError(
-            f"{category.name}: no mask of the test split marks a defect on the {MASK_SIZE} x "
-            f"{MASK_SIZE} px that are compared"
-            + (f", {doubtful[0]}; defects should be white (255) on black" if doubtful else "")
-        )
-    twice = {sample.name for sample in category.train} & {sample.name for sample in category.test}
-    doubtful += [f"{name} is in train and in test; take it out of one" for name in sorted(twice)]
-    for line in few(doubtful):
-        tqdm.write(escape.terminal(f"warning: {category.name}: {line}"))
