@@ -15,14 +15,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from mfkit.data import Sample, is_grey
+from mfkit import plot
+from mfkit.data import Category, DataSet, Sample, camera_names, is_grey
 from mfkit.errors import InputError
 from mfkit.experiment.evaluation import Scored
 from mfkit.experiment.run_folder import CategoryFolder
 from mfkit.experiment.settings import Preset
-from mfkit.features import Backbone
+from mfkit.features import Backbone, Split
 from mfkit.files import whole_file
-from mfkit.score import sample_scores
+from mfkit.score import Usual, sample_scores
 
 __all__ = ["Camera", "Description", "HeldOut", "describe", "look_at", "weights_digest"]
 
@@ -57,8 +58,7 @@ class HeldOut:
     Attributes:
         samples: their M names.
         images: (M, V) image scores in nats per channel, NaN where a view was absent.
-        agreement: the same by agreement, in spreads above what is usual; None where the model does
-            not know it.
+        agreement: the same by agreement; None where the model does not know it.
     """
 
     samples: tuple[str, ...]
@@ -101,7 +101,7 @@ class Description:
             were given in files.
         amp: see `mfkit.Training`.
         missing_views: may samples lack views?
-        agreement: does the model know whether views belong together? See `mfkit.score.agreement`.
+        usual: what agreement is measured with; None: the model does not know agreement.
         cameras: V of them, in the order of the views.
         scale: (low, high) in nats per channel, between which maps are drawn.
         held_out: None where no sample was held out.
@@ -116,7 +116,7 @@ class Description:
     foreground: str
     amp: str | None
     missing_views: bool
-    agreement: bool
+    usual: Usual | None
     cameras: tuple[Camera, ...]
     scale: tuple[float, float]
     held_out: HeldOut | None
@@ -130,7 +130,9 @@ class Description:
             "agreement": _numbers(self.held_out.agreement),
         }
         cameras = [asdict(camera) for camera in self.cameras]
-        table = {"format": FORMAT, **vars(self), "cameras": cameras, "held_out": held}
+        usual = self.usual and {name: part.tolist() for name, part in self.usual._asdict().items()}
+        table = {"format": FORMAT, **vars(self)}
+        table |= {"cameras": cameras, "held_out": held, "usual": usual}
         with whole_file(path) as draft:
             draft.write_text(json.dumps(table, indent=1), encoding="utf-8")
 
@@ -186,27 +188,51 @@ class Description:
                 for part in (held.images, held.agreement)
             ):
                 raise ValueError("not as many held-out scores as samples")
-        return cls(**{**table, "cameras": cameras, "scale": (low, high), "held_out": held})
+        usual = table["usual"]
+        if usual is not None:
+            usual = Usual(torch.tensor(usual["mean"]), torch.tensor(usual["spread"]))
+            if not usual.mean.shape == usual.spread.shape or len(usual.mean) != len(cameras):
+                raise ValueError("agreement of another number of cameras or positions")
+        read = {"usual": usual}
+        return cls(**{**table, **read, "cameras": cameras, "scale": (low, high), "held_out": held})
 
 
-def describe(folder: CategoryFolder, backbone: Backbone, settings: Preset, **known) -> None:
-    """Write the description of the model that lies in a folder.
+def describe(
+    folder: CategoryFolder,
+    category: Category,
+    data: DataSet,
+    settings: Preset,
+    backbone: Backbone,
+    usual: Usual | None,
+    test: Scored,
+    held: Split | None,
+    unseen: Scored | None,
+) -> None:
+    """Note what a model that has been trained has to know to score new pictures.
 
     Arguments:
-        folder: with `model.pt`.
-        backbone: that made its features.
-        settings: it was trained with.
-        known: the other attributes of `Description`.
+        folder: that holds its weights; `model.json` is written beside them.
+        category, data, settings, backbone: what it was trained on, and how.
+        usual: what agreement is measured with, if it knows agreement.
+        test: what it makes of the test split.
+        held, unseen: the samples that were held out, and what it makes of them, if any were.
     """
-    kind, _, _ = settings.foreground.partition(":")
+    masks = settings.foreground
+    made = masks.partition(":")[0] in ("none", "border", "rembg")
+    names = camera_names(data.file(category.name), category.cameras)
     description = Description(
+        category=category.name,
         backbone=settings.backbone,
         backbone_digest=backbone.fingerprint(),
         size=backbone.size,
         weights=weights_digest(folder.model),
-        foreground=settings.foreground if kind in ("none", "border", "rembg") else "files",
+        foreground=masks if made else "files",
         amp=settings.training.amp,
-        **known,
+        missing_views=data.allows_missing or settings.training.view_dropout > 0,
+        usual=usual,
+        cameras=look_at(category.train, names),
+        scale=plot.map_scale(test.scores.maps),
+        held_out=unseen and HeldOut.of(held.samples, unseen),
     )
     description.write(folder.description)
 

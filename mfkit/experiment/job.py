@@ -17,13 +17,12 @@ from mfkit.data import (
     Category,
     DataSet,
     Digests,
-    camera_names,
     data_fingerprint,
     digest_lines,
 )
 from mfkit.errors import InputError
 from mfkit.experiment.beforehand import check_splits
-from mfkit.experiment.description import HeldOut, describe, look_at
+from mfkit.experiment.description import describe
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import Scored, compare, score_split, usual_agreement
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
@@ -149,14 +148,17 @@ class Job:
         seconds["training"] = self._learn(flow, kept)
         save_flow(flow, stage.model)
         with _timed(seconds, "evaluation"):
-            usual = self._usual(flow, kept, stage.usual)
+            usual = self._usual(flow, kept)
             test, unseen = (
                 split and score_split(flow, split, amp=self.settings.training.amp, usual=usual)
                 for split in (splits["test"], held)
             )
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
-        self._describe(stage, test, held, unseen)
+        backbone = backbone_on(self.device, self.settings.backbone)
+        describe(
+            stage, self.category, self.data, self.settings, backbone, usual, test, held, unseen
+        )
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, stage.scores, joined)
@@ -186,15 +188,12 @@ class Job:
         flow.eval()
         return seconds["training"]
 
-    def _usual(self, flow: MultiFlow | Neighbours, split: Split, path: Path) -> Usual | None:
+    def _usual(self, flow: MultiFlow | Neighbours, split: Split) -> Usual | None:
         """What agreement is measured with, if the flow has messages and knows what silence is."""
         trained = self.settings.method == "flow" and not self.settings.training.message_dropout
         if trained or not flow.graph.possible_edges:
             return None
-        usual = usual_agreement(flow, split, amp=self.settings.training.amp)
-        with whole_file(path) as draft:
-            np.save(draft, torch.stack(usual).numpy())
-        return usual
+        return usual_agreement(flow, split, amp=self.settings.training.amp)
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
@@ -229,23 +228,6 @@ class Job:
         torch.manual_seed(self.seed)
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))
-
-    def _describe(
-        self, folder: CategoryFolder, test: Scored, held: Split | None, unseen: Scored | None
-    ) -> None:
-        """Note what the model has to know to score new pictures."""
-        names = camera_names(self.data.file(self.category.name), self.category.cameras)
-        describe(
-            folder,
-            backbone_on(self.device, self.settings.backbone),
-            self.settings,
-            category=self.category.name,
-            missing_views=self.data.allows_missing or self.settings.training.view_dropout > 0,
-            agreement=test.agreement is not None,
-            cameras=look_at(self.category.train, names),
-            scale=plot.map_scale(test.scores.maps),
-            held_out=unseen and HeldOut.of(held.samples, unseen),
-        )
 
     def _write(
         self, split: Split, scored: Scored, path: Path, joined: Tensor | None = None

@@ -32,7 +32,6 @@ class CategoryFolder:
         model, checkpoint, history: weights; where training continues; the loss of each epoch.
         description: what the model has to know to score pictures.
         held_out: scores of sound samples that training has not seen.
-        usual: mean and spread of the agreement of training samples, (2, V, H, W).
         scores, maps, overview: of the test samples.
         adeval: for the official tool.
         program, feature_program, onnx, card: of the deployed model.
@@ -47,7 +46,6 @@ class CategoryFolder:
         self.checkpoint = self.path / "checkpoint.pt"
         self.history = self.path / "history.csv"
         self.held_out = self.path / "held_out.csv"
-        self.usual = self.path / "usual.npy"
         self.scores = self.path / "scores.csv"
         self.maps = self.path / "maps.npy"
         self.overview = self.path / "overview.png"

@@ -167,7 +167,7 @@ def _programs(folder: CategoryFolder, description: Description, shape: tuple[int
     )
     outputs = "maps, image scores, sample scores"
     outputs += ", p-values" if description.held_out else ""
-    outputs += ", agreement" if description.agreement else ""
+    outputs += ", agreement" if description.usual else ""
     images = f"images (B, {views}, {size}, {size}, 3) of uint8, as taken and resized"
     parts = []
     if folder.program.exists():

@@ -13,9 +13,8 @@ from mfkit.experiment import CategoryFolder, RunFolder, finished
 from mfkit.files import whole_file
 from mfkit.flow import MultiFlow, load_flow
 from mfkit.inspection.card import model_card
-from mfkit.inspection.pictures import Pictures, take
 from mfkit.inspection.program import TOLERANCE, export_program
-from mfkit.inspection.scorer import load_scorer
+from mfkit.inspection.scorer import Pictures, load_scorer, take
 from mfkit.score import Scores
 
 __all__ = ["TAKES", "Scorer", "deploy", "export_scorer"]
@@ -125,7 +124,8 @@ def deploy(
     else:
         program = _whole(folder, category, form, data or config["data"])
     with whole_file(folder.card) as draft:
-        draft.write_text(model_card(out, category), encoding="utf-8", errors="backslashreplace")
+        text = model_card(out, category)
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
     return [program, folder.card]
 
 

