@@ -10,8 +10,8 @@ Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V,
 
 Read the rooms in the order of the method. Two pillars, `data` -> `features` (pictures become
 feature maps) and `flow` -> `score` (feature maps become scores), meet in `experiment` (train,
-evaluate, compare) and in `explore` (for people). `course` is what notebooks share, `plot` draws.
-Each room says in which order to read its files.
+evaluate, compare), in `inspection` (new pictures become verdicts) and in `explore` (for people).
+`course` is what notebooks share, `plot` draws. Each room says in which order to read its files.
 """
 
 from importlib import import_module
@@ -22,13 +22,14 @@ _HOME = {  # where the public names live
     "data.own_cameras": "write_index",
     "errors": "Diverged InputError",
     "experiment": "PRESETS Training against_published evaluate export read_results render table",
-    "experiment.deploy": "deploy",
     "experiment.run": "run",
     "experiment.train": "train",
     "explore": "LatentExplorer Latents Question",
     "features": "FeatureStore ForegroundStore Split dilate load_backbone object_mask to_positions",
     "flow": "CrossViewCoupling CrossViewNet GRAPHS LinearMessages MESSAGES MultiFlow Neighbours"
     " ViewGraph ViewPermutation Whiten load_flow save_flow soft_clamp",
+    "inspection": "load_scorer score_pictures",
+    "inspection.deploy": "deploy",
     "palette": "HEAT PALETTE",
     "plot": "contact_sheet overview",
     "score": "Agreement PixelMetrics Scores Usual agreement_map auroc image_scores mean_scores"

@@ -1,16 +1,14 @@
-"""The command line: python -m mfkit run | check | table | export | deploy."""
+"""The command line: python -m mfkit run | score | check | table | export | deploy."""
 
 import argparse
 import importlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import mfkit
 from mfkit import escape
+from mfkit.endings import ended_like_ctrl_c
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
 
 PATH = os.path.expanduser  # a shell leaves the ~ of --out=~/runs as it is
@@ -24,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         Ctrl-C or by a queue, 141 if the reader of what it prints has left.
     """
     try:
-        with _ended_like_ctrl_c():
+        with ended_like_ctrl_c():
             code = _command(vars(_parser().parse_args(arguments)))
         sys.stdout.flush()
         return code
@@ -37,27 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
             for stream in (sys.stdout, sys.stderr):
                 os.dup2(nowhere, stream.fileno())
         return 141
-
-
-@contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """What a queue sends when the time is over, and a terminal that closes, ends as Ctrl-C does."""
-
-    def end(number: int, _) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only there can signals be caught
-        return
-    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    caught = [number for number in known if signal.getsignal(number) == signal.SIG_DFL]
-    for number in caught:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in caught:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _command(options: dict) -> int:
@@ -104,13 +81,25 @@ def _table(runs: list[str], published: bool, form: str) -> int:
     return 0
 
 
+def _score(**options) -> int:
+    table = mfkit.score_pictures(**options)
+    shown = table.drop(columns="note").to_string(index=False, float_format="%.4f", na_rep="-")
+    print(escape.terminal(shown))
+    for row in table.itertuples():
+        if row.note:
+            print(escape.terminal(f"{row.sample}: {row.note}"))
+    failed = (table["verdict"] == "failed").sum()
+    print(f"{len(table)} parts, {failed} failed; table: {options['out']}/verdicts.csv")
+    return 2 if failed else 0
+
+
 def _export(run: str, category: str, data: str | None) -> int:
     print(escape.terminal(mfkit.export(run, category, data)))
     return 0
 
 
-def _deploy(run: str, category: str) -> int:
-    print(*map(escape.terminal, mfkit.deploy(run, category)), sep="\n")
+def _deploy(run: str, category: str, **options) -> int:
+    print(*map(escape.terminal, mfkit.deploy(run, category, **options)), sep="\n")
     return 0
 
 
@@ -124,6 +113,29 @@ def _parser() -> argparse.ArgumentParser:
     part.set_defaults(command=_run)
     _data_options(part)
     _run_options(part)
+
+    part = commands.add_parser("score", help="new pictures: which parts are sound, which are not")
+    part.set_defaults(command=_score)
+    part.add_argument(
+        "--model", required=True, metavar="DIR", help="what a run leaves for a category: OUT/NAME"
+    )
+    part.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="PICTURES",
+        help="a folder with one image for each camera, a tree of such folders, or a JSON file in "
+        "Real-IAD's form (its test rows); no labels needed",
+    )
+    part.add_argument("--out", default="runs/score", metavar="DIR", help="default: runs/score")
+    part.add_argument("--maps", action="store_true", help="draw pictures and maps of each part")
+    part.add_argument(
+        "--false-alarms",
+        type=float,
+        metavar="RATE",
+        help="share of sound parts that may be alarms on average; default: 0.05, or the smallest "
+        "that the model can promise",
+    )
+    part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
     part = commands.add_parser("check", help="counts, missing views, unreadable files")
     part.set_defaults(command=_check)
@@ -147,10 +159,15 @@ def _parser() -> argparse.ArgumentParser:
         "--data", metavar="ROOT", type=PATH, help="where the data lie now, if they moved"
     )
 
-    part = commands.add_parser("deploy", help="score(x) as a program, and a model card")
+    part = commands.add_parser("deploy", help="the model as one program, and a model card")
     part.set_defaults(command=_deploy)
     part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
     part.add_argument("--category", required=True, metavar="NAME")
+    part.add_argument("--takes", default="pictures", help="pictures (default) or features")
+    part.add_argument("--format", dest="form", default="pt2", help="pt2 (default) or onnx")
+    part.add_argument(
+        "--data", metavar="ROOT", help="where the data set lies now, if it has been moved"
+    )
     return parser
 
 

@@ -17,7 +17,15 @@ from mfkit.files import whole_file
 from mfkit.palette import HEAT, PALETTE
 from mfkit.score import Scores, pixel_map
 
-__all__ = ["contact_sheet", "overview", "save", "who_helps"]
+__all__ = [
+    "THUMBNAIL",
+    "contact_sheet",
+    "map_scale",
+    "overview",
+    "part_sheet",
+    "save",
+    "who_helps",
+]
 
 THUMBNAIL = 256  # px
 
@@ -77,7 +85,7 @@ def overview(
     nll, image_scores, sample_scores = (part.numpy() for part in scores)
     order = np.argsort(sample_scores if ranked is None else ranked.numpy(), kind="stable")
     views = nll.shape[1]
-    norm = Normalize(*np.nanquantile(nll, [0.5, 0.9995]))  # half of all positions stay dark
+    norm = Normalize(*map_scale(scores.maps))
     width = 1.35 * views + 0.5
     figure = Figure(figsize=(2 * width + 1.1, 2.95 * each + 0.9), layout="constrained")
     *halves, legend = figure.subfigures(1, 3, wspace=0.02, width_ratios=[width, width, 1.1])
@@ -108,6 +116,55 @@ def overview(
     bar.ax.set_box_aspect(25)
     bar.set_label("score: negative log-likelihood, nats per channel")
     figure.suptitle(escape.mathtext(title), fontsize=13)
+    return figure
+
+
+def map_scale(maps: Tensor) -> tuple[float, float]:
+    """(low, high) of the one scale on which score maps (N, V, H, W) are drawn, nats per channel.
+
+    Half of all positions stay dark.
+    """
+    low, high = np.nanquantile(maps.numpy(), [0.5, 0.9995])
+    return float(low), float(high)
+
+
+def part_sheet(
+    pictures: Sequence[np.ndarray | None],
+    maps: Tensor,
+    images: Tensor,
+    names: Sequence[str],
+    scale: tuple[float, float],
+    title: str = "",
+) -> Figure:
+    """One part: its pictures, and below them its score maps on a given scale.
+
+    Arguments:
+        pictures: V of them, (h, w, 3) uint8, as the flow sees them; None where a view is absent.
+        maps: (V, H, W) in nats per channel.
+        images: (V,), scores of the images.
+        names: of the cameras.
+        scale: see `map_scale`.
+        title: above the figure.
+
+    Returns:
+        the figure.
+    """
+    figure = Figure(figsize=(1.9 * len(names) + 1, 4.5), layout="constrained")
+    grid = figure.subplots(2, len(names), squeeze=False)
+    enlarged = pixel_map(maps[None], THUMBNAIL)[0].numpy()
+    for view, name in enumerate(names):
+        above, below = grid[:, view]
+        above.set_title(name, fontsize=9, parse_math=False)
+        if pictures[view] is not None:
+            above.imshow(pictures[view])
+        below.imshow(enlarged[view], cmap=HEAT, norm=Normalize(*scale))
+        score = images[view].item()
+        below.set_xlabel("absent" if np.isnan(score) else f"{score:.2f}", fontsize=8, labelpad=2)
+        _bare(above)
+        _bare(below)
+    bar = figure.colorbar(ScalarMappable(Normalize(*scale), HEAT), ax=grid, extend="both")
+    bar.set_label("score, nats per channel", fontsize=8)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 

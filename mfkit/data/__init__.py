@@ -18,11 +18,11 @@ from mfkit.data.fingerprint import (
     former_images_fingerprint,
     images_fingerprint,
 )
-from mfkit.data.images import read_image, read_mask
-from mfkit.data.index import Row, read_rows
-from mfkit.data.layout import DataSet
+from mfkit.data.images import SUFFIXES, fit_image, is_grey, read_image, read_mask
+from mfkit.data.index import FILE_NAME, Row, camera_names, read_rows
+from mfkit.data.layout import DataSet, image_folder
 from mfkit.data.other_sets import write_m2ad_index, write_variety_index
-from mfkit.data.own_cameras import write_index
+from mfkit.data.own_cameras import natural, write_index
 from mfkit.data.real_iad import FLIPS, TOTALS
 from mfkit.data.sample import Category, Sample
 from mfkit.data.strips import write_manta_index
@@ -31,22 +31,29 @@ from mfkit.data.turntable import write_turntable_index
 
 __all__ = [
     "CODES",
+    "FILE_NAME",
     "FLIPS",
     "MASK_SIZE",
     "MISFITS",
+    "SUFFIXES",
     "TOTALS",
     "Category",
     "DataSet",
     "Digests",
     "Row",
     "Sample",
+    "camera_names",
     "categories",
     "data_fingerprint",
     "digest_lines",
     "doubts",
+    "fit_image",
     "former_data_fingerprints",
     "former_images_fingerprint",
+    "image_folder",
     "images_fingerprint",
+    "is_grey",
+    "natural",
     "read_category",
     "read_image",
     "read_mask",

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from mfkit.data.listing import regular
 from mfkit.errors import Fault
 
-__all__ = ["FORMATS", "PIXELS", "SUFFIXES", "read_image", "read_mask"]
+__all__ = ["FORMATS", "PIXELS", "SUFFIXES", "fit_image", "is_grey", "read_image", "read_mask"]
 
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 """What is read: some of the others start a program or run code of their own (EPS: Ghostscript)."""
@@ -79,6 +79,32 @@ def read_mask(
                 "mask size",
             )
     return _pixels(mask, size, flip, Image.Resampling.NEAREST) > 127
+
+
+def fit_image(pixels: np.ndarray, size: int | None = None, flip: bool = False) -> np.ndarray:
+    """What `read_image` makes of a picture that is in memory already.
+
+    Arguments:
+        pixels: (h, w, 3) uint8, RGB.
+        size, flip: see `read_image`.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    return _pixels(Image.fromarray(pixels), size, flip, Image.Resampling.BILINEAR)
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether a picture (H, W, 3) uint8 has no colour: its channels differ by two steps at most.
+
+    Two, because a JPEG of grey pixels rounds each channel by itself.
+
+    Example:
+        >>> is_grey(np.full((4, 4, 3), 90, np.uint8))
+        True
+    """
+    channels = pixels.astype(np.int16)
+    return int((channels.max(2) - channels.min(2)).max(initial=0)) <= 2
 
 
 def _pixels(image: Image.Image, size: int | None, flip: bool, how: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
@@ -15,7 +15,7 @@ from mfkit.data.listing import Listing, closed_to, regular, stays
 from mfkit.data.names import category_trouble, name_trouble, path_trouble, quoted
 from mfkit.errors import Fault, raise_fault
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["FILE_NAME", "Row", "camera_names", "read_rows"]
 
 # The data set's official pattern with its parts named; cameras above 9 are allowed. Nothing in it
 # can be matched in two ways, so a long name takes no longer than its length.
@@ -65,13 +65,20 @@ class Row:
     mask: Path | None
 
 
-def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_fault) -> list[Row]:
+def read_rows(
+    file: Path,
+    images: Path,
+    found: Callable[[Fault], None] = raise_fault,
+    labelled: bool = True,
+) -> list[Row]:
     """Read all rows of a category's JSON file and look whether their files exist.
 
     Arguments:
         file: `<category>.json`.
         images: the folder that the file's `prefix` starts from.
         found: called with each fault; by default the first one stops.
+        labelled: False takes every view for a sound one, whatever its row says: the file may do
+            without labels, masks, categories and the training split.
 
     Returns:
         a view per row that names its sample and camera, in the order of the file.
@@ -82,7 +89,7 @@ def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_f
                 f"{file}: the category {quoted(file.stem)} {trouble}; give the file another name",
                 "name",
             )
-        table, base, normal = _load(file, images)
+        table, base, normal = _load(file, images, labelled)
     except Fault as fault:
         found(fault)
         return []
@@ -92,6 +99,9 @@ def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_f
     for split in SPLITS:
         for index, row in enumerate(table[split]):
             where = f"{split}[{index}]"
+            if not labelled and isinstance(row, dict):
+                blank = {"category": file.stem, "anomaly_class": normal, "mask_path": None}
+                row = {**row, **blank, "filed": normal}
             view, faults = _row(row, where, split, listing, normal)
             for kind, text in faults:
                 found(Fault(f"{file}, row {where}: {text}", kind))
@@ -106,7 +116,20 @@ def read_rows(file: Path, images: Path, found: Callable[[Fault], None] = raise_f
     return views
 
 
-def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
+def camera_names(file: Path, cameras: Sequence[int]) -> tuple[str, ...]:
+    """What the cameras of a category are called: as `write_index` noted it, else "C1", "C2" ...
+
+    Arguments:
+        file: `<category>.json`.
+        cameras: their numbers.
+    """
+    names = json.loads(file.read_text(encoding="utf-8-sig"))["meta"].get("cameras")
+    if isinstance(names, list) and all(0 < number <= len(names) for number in cameras):
+        return tuple(str(names[number - 1]) for number in cameras)
+    return tuple(f"C{number}" for number in cameras)
+
+
+def _load(file: Path, images: Path, labelled: bool) -> tuple[dict, Path, str]:
     """The table, the folder its paths start from, and the name of the normal class."""
     try:
         regular(file)
@@ -116,6 +139,8 @@ def _load(file: Path, images: Path) -> tuple[dict, Path, str]:
         raise Fault(
             f"{file}: not valid JSON ({error}); copy or make the file again", "invalid JSON"
         ) from None
+    if not labelled and isinstance(table, dict):
+        table = {"train": [], **table}
     kinds = {"meta": dict, **dict.fromkeys(SPLITS, list)}
     for key, kind in kinds.items():
         if not isinstance(table, dict) or not isinstance(table.get(key), kind):

@@ -11,11 +11,18 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mfkit import escape, plot
-from mfkit.data import MASK_SIZE, Category, DataSet, Digests, data_fingerprint, digest_lines, doubts
-from mfkit.errors import InputError, few
+from mfkit.data import (
+    Category,
+    DataSet,
+    Digests,
+    data_fingerprint,
+    digest_lines,
+)
+from mfkit.errors import InputError
+from mfkit.experiment.beforehand import check_splits
+from mfkit.experiment.description import describe
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import Scored, compare, score_split, usual_agreement
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
@@ -100,7 +107,7 @@ class Job:
             InputError: data or settings are wrong.
             Diverged: training failed.
         """
-        _check_splits(self.category)
+        check_splits(self.category)
         self.out.path.mkdir(parents=True, exist_ok=True)
         with locked(self.out.lock, self.category.name):
             for folder in (self.out.path, self.features.path):
@@ -141,13 +148,17 @@ class Job:
         seconds["training"] = self._learn(flow, kept)
         save_flow(flow, stage.model)
         with _timed(seconds, "evaluation"):
-            usual = self._usual(flow, kept, stage.usual)
+            usual = self._usual(flow, kept)
             test, unseen = (
                 split and score_split(flow, split, amp=self.settings.training.amp, usual=usual)
                 for split in (splits["test"], held)
             )
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
+        backbone = backbone_on(self.device, self.settings.backbone)
+        describe(
+            stage, self.category, self.data, self.settings, backbone, usual, test, held, unseen
+        )
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, stage.scores, joined)
@@ -177,15 +188,12 @@ class Job:
         flow.eval()
         return seconds["training"]
 
-    def _usual(self, flow: MultiFlow | Neighbours, split: Split, path: Path) -> Usual | None:
+    def _usual(self, flow: MultiFlow | Neighbours, split: Split) -> Usual | None:
         """What agreement is measured with, if the flow has messages and knows what silence is."""
         trained = self.settings.method == "flow" and not self.settings.training.message_dropout
         if trained or not flow.graph.possible_edges:
             return None
-        usual = usual_agreement(flow, split, amp=self.settings.training.amp)
-        with whole_file(path) as draft:
-            np.save(draft, torch.stack(usual).numpy())
-        return usual
+        return usual_agreement(flow, split, amp=self.settings.training.amp)
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
@@ -250,31 +258,3 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 def backbone_on(device: str, name: str) -> Backbone:
     """A backbone with its weights, loaded once for all categories of this process."""
     return load_backbone(name).to(choose_device(device))
-
-
-def _check_splits(category: Category) -> None:
-    """Find out before the work starts whether its end can be reached."""
-    for view, camera in enumerate(category.cameras):
-        if not any(sample.present[view] for sample in category.train):
-            raise InputError(
-                f"{category.name}: camera {camera} has no image in the training split, so nothing "
-                "can be learned about it; add some, or take its rows out of the JSON file"
-            )
-    labels = {sample.label for sample in category.test}
-    if labels != {False, True}:
-        lacking = "defective" if labels == {False} else "sound"
-        raise InputError(
-            f"{category.name}: the test split holds no {lacking} sample, so no AUROC can be "
-            "computed; add some to the JSON file"
-        )
-    marking, doubtful = doubts(tqdm(category.test, desc="masks"))
-    if not marking:
-        raise InputError(
-            f"{category.name}: no mask of the test split marks a defect on the {MASK_SIZE} x "
-            f"{MASK_SIZE} px that are compared"
-            + (f", {doubtful[0]}; defects should be white (255) on black" if doubtful else "")
-        )
-    twice = {sample.name for sample in category.train} & {sample.name for sample in category.test}
-    doubtful += [f"{name} is in train and in test; take it out of one" for name in sorted(twice)]
-    for line in few(doubtful):
-        tqdm.write(escape.terminal(f"warning: {category.name}: {line}"))

@@ -30,11 +30,11 @@ class CategoryFolder:
 
     Attributes:
         model, checkpoint, history: weights; where training continues; the loss of each epoch.
+        description: what the model has to know to score pictures.
         held_out: scores of sound samples that training has not seen.
-        usual: mean and spread of the agreement of training samples, (2, V, H, W).
         scores, maps, overview: of the test samples.
         adeval: for the official tool.
-        program, card: of the deployed model.
+        program, feature_program, onnx, card: of the deployed model.
         lock: held by the process that works here.
         stages: folders of files that belong to a result and have not got their places yet.
     """
@@ -42,15 +42,17 @@ class CategoryFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.model = self.path / "model.pt"
+        self.description = self.path / "model.json"
         self.checkpoint = self.path / "checkpoint.pt"
         self.history = self.path / "history.csv"
         self.held_out = self.path / "held_out.csv"
-        self.usual = self.path / "usual.npy"
         self.scores = self.path / "scores.csv"
         self.maps = self.path / "maps.npy"
         self.overview = self.path / "overview.png"
         self.adeval = self.path / "adeval.pkl"
         self.program = self.path / "score.pt2"
+        self.feature_program = self.path / "score_features.pt2"
+        self.onnx = self.path / "score.onnx"
         self.card = self.path / "README.md"
         self.lock = self.path / ".lock"
 

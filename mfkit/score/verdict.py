@@ -36,7 +36,8 @@ def p_values(scores: Tensor, unseen: Tensor) -> Tensor:
     """
     if not len(unseen):
         raise ValueError("'unseen' should hold at least one held-out sample, got none")
-    pool = torch.cat([unseen.expand(len(scores), -1, -1), scores[:, None]], 1)  # (N, M + 1, K)
+    those = unseen.expand(scores.shape[0], -1, -1)  # not len(): a program takes any number
+    pool = torch.cat([those, scores[:, None]], 1)  # (N, M + 1, K)
     spread = pool.std(1, keepdim=True).clamp(min=torch.finfo(pool.dtype).tiny)
     unusual = ((pool - pool.mean(1, keepdim=True)) / spread).amax(2)
     return (unusual >= unusual[:, -1:]).double().mean(1).to(scores.dtype)

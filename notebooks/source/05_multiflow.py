@@ -568,8 +568,8 @@ print("agreement finds nearly all:", areas[3] > 0.95)
 # it less clearly than it could. A wire is a small part of a view, and elsewhere plugs differ by
 # light and pose. So the difference at a position is measured in units of what is *usual* there:
 # mean and spread over the training samples, averages over 3 by 3 positions. Then the largest of
-# them is the sample's **agreement**. `python -m mfkit run` reports it for flows that can do without messages: fitted
-# ones, and trained ones that met silence in training (`message_dropout`).
+# them is the sample's **agreement**. `python -m mfkit run` reports it for flows that can do without
+# messages: fitted ones, and trained ones that met silence in training (`message_dropout`).
 
 # %%
 index = next(i for i, sample in enumerate(parts["test"]) if sample.code == "JC")

@@ -421,13 +421,13 @@ print("an image without a defect has no mask:", mask is None)
 # %% [markdown]
 # ## Publish a model
 #
-# A result that others cannot run is a rumour. `deploy` writes two files. `score.pt2` is the
+# A result that others cannot run is a rumour. `deploy` writes two files. The first is here the
 # function *features to scores* as one program: PyTorch runs it without `mfkit` and without FrEIA.
 # `README.md` is a model card, filled from the results: what it is, how it was trained, what it
 # reached by which rule, where it fails.
 
 # %%
-program, card = mfkit.deploy(OUT, CATEGORY)
+program, card = mfkit.deploy(OUT, CATEGORY, takes="features")
 lines = card.read_text().splitlines()
 print("\n".join(lines[:4]))
 print("...")

@@ -29,13 +29,13 @@ from torch import Tensor
 
 from mfkit import HEAT, plot
 from mfkit.data import MISFITS, read_category
-from mfkit.experiment import read_results
+from mfkit.experiment import Description, read_results
 from mfkit.experiment.evaluation import compare, score_split
 from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore, Split, load_backbone
 from mfkit.flow import load_flow
-from mfkit.score import Agreement, Usual, agreement_map, auroc, combined, swap_views
+from mfkit.score import Agreement, agreement_map, auroc, combined, swap_views
 
 ROOT = Path(__file__).parents[2]
 RUNS = ROOT / "runs" / "wires"
@@ -218,7 +218,7 @@ def swaps(category: str) -> dict:
     train, test = (FeatureStore(home / f"{name}.f16")[:] for name in ("train", "test"))
     sound = test[[not sample.label for sample in read_category(DATA, category).test]]
     files = RunFolder(folder).category(category)
-    flow, usual = load_flow(files.model), Usual(*torch.from_numpy(np.load(files.usual)))
+    flow, usual = load_flow(files.model), Description.read(files.description).usual
 
     def agreement(x: Tensor) -> Tensor:
         maps = torch.cat([agreement_map(flow, part) for part in x.split(8)])
@@ -242,7 +242,7 @@ def fresh(variant: str, seed: int) -> dict:
     samples = read_category(RUNS / "fresh", NAME).test
     store = FeatureStore.build(RUNS / "fresh.f16", samples, load_backbone("efficientnet_lite0"))
     files = RunFolder(out(variant, seed)).category(NAME)
-    usual = Usual(*torch.from_numpy(np.load(files.usual)))
+    usual = Description.read(files.description).usual
     scored = score_split(load_flow(files.model), Split(samples, store), usual=usual)
     held = torch.tensor(pd.read_csv(files.held_out)[["score", "agreement"]].to_numpy())
     joined = combined(scored.both(), held)
@@ -273,7 +273,7 @@ def picture() -> None:
     index = next(i for i, sample in enumerate(samples) if sample.code == "JC")
     store = FeatureStore(RUNS / "features" / "efficientnet_lite0" / NAME / "test.f16")
     files = RunFolder(out(TALKING, 0)).category(NAME)
-    usual = Usual(*torch.from_numpy(np.load(files.usual)))
+    usual = Description.read(files.description).usual
     split = Split(samples, store).part([index])
     (maps,) = score_split(load_flow(files.model), split, usual=usual).agreement.maps
     figure = Figure(figsize=(9, 3.9), layout="constrained")

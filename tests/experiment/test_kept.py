@@ -17,8 +17,8 @@ from mfkit.__main__ import main
 from mfkit.data import read_category
 from mfkit.errors import InputError
 from mfkit.experiment import Job, export, job, read_results, table
-from mfkit.experiment.deploy import model_card
 from mfkit.experiment.run import run
+from mfkit.inspection import model_card
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")
 

@@ -18,10 +18,8 @@ from mfkit.data import FLIPS
 from mfkit.errors import InputError
 from mfkit.experiment import (
     PUBLISHED,
-    Scorer,
     add_result,
     against_published,
-    export_scorer,
     read_results,
     render,
 )
@@ -29,6 +27,7 @@ from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore, ForegroundStore
 from mfkit.flow import MultiFlow, ViewGraph, load_flow
+from mfkit.inspection import Scorer, export_scorer
 
 
 @pytest.fixture
@@ -150,13 +149,14 @@ def test_a_program_that_is_told_the_foreground_gives_the_scores_of_its_run(tmp_p
     tree(tmp_path / "data", draw=draw)
     out = tmp_path / "out"
     run(tmp_path / "data", out, foreground="border")
-    assert main(["deploy", "--run", str(out), "--category", "audiojack"]) == 0
+    command = ["deploy", "--run", str(out), "--category", "audiojack", "--takes", "features"]
+    assert main(command) == 0
     features = out / "features" / "tiny" / "audiojack"
     x, shows = (
         store(features / name)
         for store, name in ((FeatureStore, "test.f16"), (ForegroundStore, "test-border.bool"))
     )
-    program = torch.export.load(out / "audiojack" / "score.pt2").module()
+    program = torch.export.load(out / "audiojack" / "score_features.pt2").module()
     with torch.no_grad():
         _, images, samples = program(x[:], shows[:])
     assert not shows[:].all()
@@ -168,7 +168,8 @@ def test_a_program_that_is_told_the_foreground_gives_the_scores_of_its_run(tmp_p
 
 def test_deploy_writes_a_program_that_needs_no_mfkit_and_a_card(out, capsys):
     capsys.readouterr()
-    assert main(["deploy", "--run", str(out), "--category", "audiojack"]) == 0
+    command = ["deploy", "--run", str(out), "--category", "audiojack", "--takes", "features"]
+    assert main(command) == 0
     program, card = capsys.readouterr().out.split()
     text = open(card, encoding="utf-8").read()
     assert "# Multi-Flow for audiojack" in text and "$" not in text

@@ -22,10 +22,10 @@ from mfkit.__main__ import main
 from mfkit.data import Sample, read_category
 from mfkit.errors import InputError
 from mfkit.experiment import METRICS, PRESETS, Job, choose_device, evaluate, read_results, table
-from mfkit.experiment.deploy import deploy
 from mfkit.experiment.run import run
 from mfkit.features import BACKBONES, FeatureStore, Split
 from mfkit.flow import GRAPHS, MESSAGES, load_flow
+from mfkit.inspection.deploy import deploy
 from mfkit.score import combined
 
 pytestmark = pytest.mark.usefixtures("tiny_preset")

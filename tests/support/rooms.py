@@ -13,13 +13,14 @@ PICTURE = ROOT / "notebooks" / "results" / "rooms.svg"
 
 # room -> x, y, width of its box; what is imported lies further down
 BOXES = {
-    "course": (20, 20, 250),
-    "explore": (290, 20, 250),
-    "experiment": (560, 20, 300),
-    "features": (90, 210, 250),
-    "score": (540, 210, 250),
-    "data": (90, 400, 250),
-    "flow": (540, 400, 250),
+    "course": (20, 170, 250),
+    "explore": (290, 170, 250),
+    "experiment": (560, 170, 300),
+    "features": (90, 360, 250),
+    "score": (540, 360, 250),
+    "data": (90, 550, 250),
+    "flow": (540, 550, 250),
+    "inspection": (560, 20, 300),
 }
 TITLES = {
     "data": "pictures → samples",
@@ -27,6 +28,7 @@ TITLES = {
     "flow": "feature maps → latents",
     "score": "latents → scores, metrics",
     "experiment": "train, evaluate, compare",
+    "inspection": "new pictures → verdicts",
     "explore": "look inside",
     "course": "what notebooks share",
 }
@@ -78,10 +80,10 @@ def draw(package: Path) -> str:
         shapes.append(_box(package / room, heights[room]))
     style = f'font-family="DejaVu Sans, Arial, sans-serif" fill="{INK}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 530" {style}>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 680" {style}>\n'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{QUIET}"/></marker></defs>\n'
-        + '<rect width="880" height="530" fill="white"/>\n'
+        + '<rect width="880" height="680" fill="white"/>\n'
         + "\n".join(shapes)
         + "\n</svg>\n"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # who may import whom; what stands further up uses what stands further down
 ALLOWED = {
-    "__main__": {"errors", "escape"},
+    "__main__": {"endings", "errors", "escape"},
     "course": {"data", "errors", "flow"},
     "explore": {
         "data",
@@ -20,6 +20,17 @@ ALLOWED = {
         "plot",
         "score",
     },
+    "inspection": {
+        "data",
+        "errors",
+        "escape",
+        "experiment",
+        "features",
+        "files",
+        "flow",
+        "plot",
+        "score",
+    },
     "experiment": {"data", "errors", "escape", "features", "files", "flow", "plot", "score"},
     "plot": {"data", "escape", "files", "palette", "score"},
     "score": {"flow"},
@@ -28,6 +39,7 @@ ALLOWED = {
     "data": {"errors", "escape", "files"},
     "palette": set(),
     "files": set(),
+    "endings": set(),
     "errors": {"escape"},
     "escape": set(),
 }

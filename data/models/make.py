@@ -1,0 +1,104 @@
+"""Make the models that come with the course, one for each category of mini-iad.
+
+    python data/models/make.py                          # all of them; what is trained stays trained
+    python data/models/make.py --category wire_plug --epochs 2    # to try it
+
+Each is trained by `mfkit.run` in runs/models, its weights are rounded to float16, and the rounded
+model scores its held-out samples and the test split again: what lies in data/models/NAME is what
+these weights say, `scores.csv` for a test, `model.json` for verdicts, `README.md` for people. The
+models are small on purpose: all of them together stay below 12 MB.
+"""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from mfkit.data import Category, Sample, categories, read_category
+from mfkit.experiment import CategoryFolder, Description, HeldOut, RunFolder, weights_digest
+from mfkit.experiment.run import run
+from mfkit.files import whole_file
+from mfkit.flow import load_flow, save_state
+from mfkit.inspection import PictureScorer, load_scorer, model_card, score_table, take
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA, HOME = ROOT / "data" / "mini-iad", ROOT / "data" / "models"
+RECIPE = {"preset": "together", "hidden": 5}
+"""What every model is trained with; see `mfkit.run`. 2.7 MB a model."""
+RECIPES: dict[str, dict] = {"wire_plug": {}}
+"""What a category has in place of that."""
+LIMIT = 12e6  # bytes, of all models together
+
+
+def held_out(scorer: PictureScorer, samples: Sequence[Sample]) -> HeldOut:
+    """What the model says of samples that training has not seen."""
+    images, agreement = [], []
+    for sample in tqdm(samples, desc="held out"):
+        verdicts = scorer([take(sample, scorer.description)])
+        images.append(verdicts.scores.images)
+        agreement += [verdicts.agreement.images] if verdicts.agreement else []
+    names = tuple(sample.name for sample in samples)
+    return HeldOut(names, torch.cat(images), torch.cat(agreement) if agreement else None)
+
+
+def ship(out: Path, category: Category, home: Path) -> CategoryFolder:
+    """Write a finished model of a run to `home/NAME`, with weights of float16.
+
+    Constants of the features (mean and spread) stay float32.
+
+    Returns:
+        the folder's files.
+    """
+    trained, shipped = RunFolder(out).category(category.name), CategoryFolder(home / category.name)
+    shutil.rmtree(shipped.path, ignore_errors=True)
+    flow = load_flow(trained.model)
+    weights = dict(flow.named_parameters())
+    state = {
+        name: value.half() if name in weights else value
+        for name, value in flow.state_dict().items()
+    }
+    save_state({"config": flow.config, "state": state}, shipped.model)
+    description = Description.read(trained.description)
+    description = replace(description, weights=weights_digest(shipped.model))
+    description.write(shipped.description)
+    if description.held_out:
+        names = set(description.held_out.samples)
+        unseen = [sample for sample in category.train if sample.name in names]
+        measured = held_out(load_scorer(shipped.path, "cpu"), unseen)
+        replace(description, held_out=measured).write(shipped.description)
+    table = score_table(load_scorer(shipped.path, "cpu"), category.test)
+    with whole_file(shipped.scores) as draft:
+        table.to_csv(draft, index=False)
+    with whole_file(shipped.card) as draft:
+        draft.write_text(model_card(out, category.name, shipped), encoding="utf-8")
+    return shipped
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--category", nargs="+", help="default: all of mini-iad")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--home", type=Path, default=HOME, help="default: data/models")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "models")
+    parser.add_argument("--features", type=Path, default=ROOT / "runs" / "demo" / "features")
+    options = parser.parse_args(arguments)
+    for name in options.category or categories(options.data):
+        recipe = RECIPE | RECIPES.get(name, {})
+        recipe |= {"epochs": options.epochs} if options.epochs else {}
+        out = options.runs / name  # a folder of its own, as recipes differ
+        run(options.data, out, name, **recipe, features=options.features, device="cpu")
+        folder = ship(out, read_category(options.data, name), options.home)
+        print(f"{folder.model}: {folder.model.stat().st_size / 1e6:.1f} MB")
+    size = sum(path.stat().st_size for path in options.home.rglob("*") if path.is_file())
+    print(f"all models: {size / 1e6:.1f} MB")
+    if size > LIMIT:
+        raise SystemExit(f"{options.home}: more than {LIMIT / 1e6:.0f} MB; take a smaller flow")
+
+
+if __name__ == "__main__":
+    main()
