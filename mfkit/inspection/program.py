@@ -153,8 +153,10 @@ def _compare(
         # from its own scores: one that lies close to a held-out one may pass it by rounding
         expected["p_values"] = p_values(torch.stack(both, 1), scorer.description.held_out.both())
     for name, values in expected.items():
-        apart = (found[name] - values).abs().max().item()
-        if not apart <= TOLERANCE:
+        apart, unit = (found[name] - values).abs().max().item(), 1.0
+        if name == "agreement":  # in spreads, which are nats per channel, too, and small
+            unit = scorer.description.usual.spread.min().item()
+        if not unit * apart <= TOLERANCE:
             raise InputError(
                 f"{path}: {name} of the exported program differ from mfkit's by {apart:.2g}; use "
                 "mfkit.load_scorer, and report this with results.json's versions"

@@ -159,7 +159,8 @@ def test_results_of_an_earlier_mfkit_are_accepted_and_marked(root, tmp_path, cap
     capsys.readouterr()
     after = run(root, out)["categories"]["audiojack"]
     assert "audiojack: done before" in capsys.readouterr().out
-    assert after == before
+    files, every = after.pop("files"), before.pop("files")
+    assert after == before and files.items() <= every.items() and len(files) == 4
     if not moves:  # features were known by place and time, so only there can they be known again
         assert run(root, out, epochs=3)["categories"]["audiojack"]["epochs"] == 3
         assert len(pd.read_csv(out / "audiojack" / "history.csv")) == 3
