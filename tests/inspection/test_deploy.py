@@ -74,7 +74,7 @@ def test_a_program_of_pictures_needs_no_mfkit(trained, tmp_path, tiny_preset, ca
     (maps, images, samples, p, agreement), one = torch.load(tmp_path / "y.pt")
     expected = pd.read_csv(trained / "none" / "audiojack" / "scores.csv")
     np.testing.assert_allclose(samples, expected["score"], atol=1e-4)
-    np.testing.assert_allclose(agreement, expected["agreement"], atol=1e-4)
+    np.testing.assert_allclose(agreement, expected["agreement"], rtol=1e-3)  # in spreads
     np.testing.assert_allclose(images, expected.filter(regex="^C"), atol=1e-4)
     verdicts = load_scorer(trained / "none" / "audiojack")(pictures(trained))
     torch.testing.assert_close(p, verdicts.p_values)
