@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mfkit.data.images import read_mask
 from mfkit.data.layout import image_folder
-from mfkit.data.own_cameras import Found, natural, pictures, write_rows
+from mfkit.data.own_cameras import Found, image_files, natural, write_rows
 from mfkit.errors import Fault
 
 __all__ = [
@@ -239,7 +239,7 @@ def pictures_in(place: Path | None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     if place is None or not place.is_dir():
         return found
-    for path in pictures(place)[0]:
+    for path in image_files(place)[0]:
         other = found.setdefault(path.stem, path)
         if other is not path:
             raise Fault(

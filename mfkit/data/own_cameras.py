@@ -20,7 +20,7 @@ from mfkit.data.names import category_trouble, name_trouble, quoted
 from mfkit.errors import Fault
 from mfkit.files import whole_file
 
-__all__ = ["Found", "natural", "pictures", "write_index", "write_rows"]
+__all__ = ["Found", "image_files", "natural", "write_index", "write_rows"]
 
 
 def write_index(
@@ -184,7 +184,7 @@ def _read_tree(base: Path, mask: str) -> list[Found]:
             if folder.is_dir() and not code.startswith(".") and not folder.name.startswith("."):
                 name = _composed(f"{split}_{code}_{folder.name}")
                 sample = Found(folder, name, split, _composed(code), {}, {})
-                found, others = pictures(folder)
+                found, others = image_files(folder)
                 ignored += others
                 for path in found:
                     _add(sample, path, mask)
@@ -204,7 +204,7 @@ def _read_tree(base: Path, mask: str) -> list[Found]:
     return samples
 
 
-def pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """The images in a folder, sorted by name, and the files that are none; hidden ones are neither.
 
     Raises:

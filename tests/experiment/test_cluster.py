@@ -251,21 +251,29 @@ def test_processors_that_are_not_ours_are_not_counted(monkeypatch):
     assert [env["OMP_NUM_THREADS"] for env in seen] == ["1"]
 
 
+def listening() -> set[tuple[str, int]]:
+    """Address and port of each socket on which this process or a child of it listens."""
+    ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    ours = {process.pid for process in ours}
+    return {
+        tuple(c.laddr)
+        for c in psutil.net_connections("inet")
+        if c.pid in ours and c.status == "LISTEN"
+    }
+
+
 def test_a_local_scheduler_knows_only_its_own_workers():
     """Without the certificate nobody gets in, with it the work is done."""
     jobs = {"a": SimpleNamespace(device="cpu")}
+    before = listening()  # what earlier tests in this process have left
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "estimate", lambda jobs: SimpleNamespace(memory=1))
         machines = cluster._local(distributed, jobs)
     with machines, distributed.Client(machines) as client:
         assert machines.scheduler_address.startswith("tls://127.0.0.1:")
         assert client.submit(sum, (1, 2)).result(timeout=600) == 3
-        ours = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        ours = {process.pid for process in ours}
-        ports = [
-            c for c in psutil.net_connections("inet") if c.pid in ours and c.status == "LISTEN"
-        ]
-        assert len(ports) >= 3 and {port.laddr.ip for port in ports} == {"127.0.0.1"}
+        ports = listening() - before
+        assert len(ports) >= 3 and {ip for ip, _ in ports} == {"127.0.0.1"}
         plain = machines.scheduler_address.replace("tls://", "tcp://")
         with pytest.raises(OSError):
             distributed.Client(plain, timeout=3)

@@ -40,9 +40,10 @@ def test_a_run_leaves_what_the_design_promises(tmp_path, capsys):
     assert list(results) == ["categories", "mean", "config", "versions"]
     assert list(results["categories"]) == ["audiojack", "gears"]
     row = results["categories"]["gears"]
-    known = ["samples", "data", "foreground", "seconds", "epochs", "mark", "files"]
+    known = ["samples", "data", "foreground", "seconds", "epochs", "mark"]
+    known += ["versions", "files"]
     assert list(row) == [*METRICS, "nll", *known]
-    files = {"maps.npy", "model.pt", "overview.png", "scores.csv"}
+    files = {"maps.npy", "model.json", "model.pt", "overview.png", "scores.csv"}
     assert set(row["files"]) == files and files <= {path.name for path in (out / "gears").iterdir()}
     assert row["samples"] == 5
     assert results["mean"]["s_auroc"] == pytest.approx(
@@ -146,10 +147,12 @@ def test_features_can_be_shared_between_runs(tmp_path, monkeypatch):
     run(tmp_path / "data", tmp_path / "wheel", features=features)
     image, sizes = Sample.image, set()
     monkeypatch.setattr(
-        Sample, "image", lambda sample, view, size: sizes.add(size) or image(sample, view, size)
+        Sample,
+        "image",
+        lambda sample, view, size=None: sizes.add(size) or image(sample, view, size),
     )
     run(tmp_path / "data", tmp_path / "empty", graph="empty", features=features)
-    assert sizes == {plot.THUMBNAIL}  # for the overview; none of 16 px for the backbone
+    assert sizes == {plot.THUMBNAIL, None}  # overview, description; none of 16 px for the backbone
     rows = table([tmp_path / "wheel", tmp_path / "empty"])
     assert rows.index.tolist() == [("audiojack", "wheel"), ("audiojack", "empty")]
     assert load_flow(tmp_path / "empty" / "audiojack" / "model.pt").graph.edges == ()

@@ -155,11 +155,11 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
 
     def poisoned(self, indices):
         calls.append(1)
-        return read(self, indices) * (float("inf") if len(calls) == 8 else 1)
+        return read(self, indices) * (1e30 if len(calls) == 8 else 1)
 
     monkeypatch.setattr(FeatureStore, "__getitem__", poisoned)
     with pytest.raises(
-        Diverged, match=r"the loss is nan in epoch 3, step 2: the checkpoint of epoch 2"
+        Diverged, match=r"the loss is (nan|inf) in epoch 3, step 2: the checkpoint of epoch 2"
     ):
         train(flow, split, TRAINING, tmp_path / "a")
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "a").values())
