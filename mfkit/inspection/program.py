@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
 
 from mfkit.data import fit_image
 from mfkit.errors import InputError
 from mfkit.files import whole_file
 from mfkit.inspection.scorer import Pictures, PictureScorer
-from mfkit.score import Scores, nll_map, p_values
+from mfkit.score import Scores, Usual, nll_map, p_values
 
 __all__ = ["FORMATS", "TOLERANCE", "PictureProgram", "export_program", "output_names"]
 
@@ -70,8 +69,8 @@ class PictureProgram(nn.Module):
         if self.agrees:
             alone = nll_map(*self.flow(x, muted=self.flow.graph.possible_edges))
             apart = nll_map(z, log_det) - alone
-            around = avg_pool2d(apart, 3, stride=1, padding=1, count_include_pad=False)
-            unusual = (around - self.mean) / self.spread  # as in `Agreement.of`, without its checks
+            # as `Agreement.of`, without its checks
+            unusual = Usual(self.mean, self.spread).units(apart)
             if foreground is not None:
                 unusual = unusual.masked_fill(~foreground, -torch.inf)
             both.append(unusual.flatten(1).amax(1))

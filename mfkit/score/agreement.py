@@ -80,6 +80,10 @@ class Usual(NamedTuple):
             raise ValueError("'maps' should differ between samples; has the flow any messages?")
         return cls(mean, (spread.square() + (spread[spread > 0].median() / 2).square()).sqrt())
 
+    def units(self, maps: Tensor) -> Tensor:
+        """Maps of `agreement_map` (B, V, H, W), averaged, in spreads above the mean."""
+        return (_around(maps) - self.mean.to(maps)) / self.spread.to(maps)
+
 
 class Agreement(NamedTuple):
     """The difference between together and alone, from positions to objects.
@@ -123,7 +127,7 @@ class Agreement(NamedTuple):
             present = torch.ones(maps.shape[:2], dtype=torch.bool, device=maps.device)
         rule = "mean"
         if usual is not None:
-            maps, rule = (_around(maps) - usual.mean.to(maps)) / usual.spread.to(maps), "max"
+            maps, rule = usual.units(maps), "max"
         images = image_scores(maps, foreground, rule)
         samples = sample_scores(images, rule, present)
         maps = maps.masked_fill(~present[..., None, None], torch.nan)
