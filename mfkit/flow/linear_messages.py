@@ -1,6 +1,6 @@
 """What views tell each other linearly: the first message, fitted in a second and exact."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -74,10 +74,19 @@ class LinearMessages(MapModule):
         }
         for name, size in sizes.items():
             self.register_buffer(name, self.ridge.new_zeros(size))
+        self.covariance += torch.eye(views * directions)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Solve once for what is asked for all the time: every message arrives."""
+        heard = torch.ones(1, self.views, self.views, dtype=torch.bool, device=self.ridge.device)
+        for name, value in zip(("gain", "unroot"), self._solve(heard), strict=True):
+            self.register_buffer(name, value, persistent=False)
 
     def _load_from_state_dict(self, state, prefix, *others):
         self._reserve(state[prefix + "inward"].shape[2])
         super()._load_from_state_dict(state, prefix, *others)
+        self._prepare()
 
     @property
     def directions(self) -> int:
@@ -108,27 +117,24 @@ class LinearMessages(MapModule):
             getattr(self, name).copy_(getattr(fitted, name))
         self.covariance.copy_(_covariance(fitted.coordinates(x), ridge))
         self.ridge.fill_(ridge)
+        self._prepare()
 
     def _choose(self, x: Tensor) -> tuple[int, float]:
         """The (k, r) under which every fourth sample is most likely, seen from the others."""
         generator = torch.Generator().manual_seed(0)
         x = x[torch.randperm(len(x), generator=generator)[:LOOKED_AT]]
         held = torch.arange(x.shape[2]) % EVERY == EVERY - 1
-        surprise = {}
+        surprise, heard = {}, torch.ones(1, self.views, self.views, dtype=torch.bool)
         for k in DIRECTIONS:
             fitted = _Directions(x[:, :, ~held], k)
             known, new = (fitted.coordinates(x[:, :, part]) for part in (~held, held))
-            ours = torch.where(new.isnan(), 0, new).unbind(1)
+            ours = torch.where(new.isnan(), 0, new).transpose(1, 2)  # (P, N, V, k)
             for ridge in RIDGES:
-                surprise[k, ridge] = 0.0
-                for view, senders, gain, root in self._told(
-                    self._heard(), _covariance(known, ridge)
-                ):
-                    told = torch.cat([ours[u] for u in senders], -1)
-                    rest = _rest(ours[view], told, gain[0], root[0])
-                    spread = root.diagonal(dim1=-2, dim2=-1).log().sum() * len(ours[view][0])
-                    gained = 0.5 * (rest.square() - ours[view].square()).sum() + spread
-                    surprise[k, ridge] += gained.item()
+                gain, unroot = self._solve(heard, _covariance(known, ridge))
+                rest = _rest(ours, gain[0], unroot[0])
+                gained = 0.5 * (rest.square() - ours.square()).sum()
+                gained -= unroot.diagonal(dim1=-2, dim2=-1).log().sum() * ours.shape[1]
+                surprise[k, ridge] = gained.item()
         return min(surprise, key=surprise.__getitem__)
 
     def forward(self, x_or_z, c=(), rev=False, jac=True):
@@ -136,49 +142,45 @@ class LinearMessages(MapModule):
         (x,) = x_or_z
         if not self.directions:
             return (x,), x.new_zeros(x.shape[0], *x.shape[2:])
-        heard = self._heard(*(told for told in c if told.dtype == torch.bool)).to(x.device)
+        gain, unroot = self._told(*(told for told in c if told.dtype == torch.bool))
         with torch.autocast(x.device.type, enabled=False):
             y = (x.flatten(3).permute(0, 3, 2, 1) - self.mean) / self.spread
             y = torch.einsum("pvkc,bpvc->bpvk", self.inward, y)
             # samples that hear the same share their matrices: (G, N, P, V, k) -> (G, P, N, V, k)
-            y = y.unflatten(0, (len(heard), -1)).transpose(1, 2)
-            ours, log_det = list(y.unbind(3)), [torch.zeros_like(y[..., 0, 0])] * self.views
-            for view, senders, gain, root in self._told(heard):
-                told = torch.cat([(ours if rev else y.unbind(3))[u] for u in senders], -1)
-                one, step = (
-                    y[..., view, :],
-                    root.diagonal(dim1=-2, dim2=-1).log().sum(-1)[..., None],
-                )
-                ours[view] = one @ root.mT + told @ gain.mT if rev else _rest(one, told, gain, root)
-                log_det[view] = (step if rev else -step).expand_as(log_det[view])
-            moved = (torch.stack(ours, 3) - y).transpose(1, 2).flatten(0, 1)
+            y = y.unflatten(0, (len(gain), -1)).transpose(1, 2)
+            new, log_det = _rest(y, gain, unroot), unroot.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+            if rev:
+                new, log_det = _restored(y, gain, unroot), -log_det
+            moved = (new - y).transpose(1, 2).flatten(0, 1)
             moved = self.spread * torch.einsum("pvck,bpvk->bpvc", self.outward, moved)
-            log_det = torch.stack(log_det, 3).transpose(1, 2).flatten(0, 1)  # (B, P, V)
         places = (self.height, self.width)
         moved = moved.permute(0, 3, 2, 1).unflatten(3, places)
+        log_det = log_det.repeat_interleave(len(x) // len(gain), 0)  # (B, P, V)
         return (x + moved,), log_det.transpose(1, 2).unflatten(2, places)
 
-    def _heard(self, heard: Tensor | None = None) -> Tensor:
-        """Who hears whom: (G, V, V) of bool, for each sample or for all; see `ViewGraph.heard`."""
-        if heard is None:
-            heard = torch.ones(self.views, self.views, dtype=torch.bool)
-        return heard.reshape(-1, self.views, self.views)
+    def _told(self, heard: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Gain and R^-1, as of `_solve`, for each sample or, if they hear the same, for all."""
+        if heard is None or heard.all():
+            return self.gain, self.unroot
+        return self._solve(heard.reshape(-1, self.views, self.views).to(self.covariance.device))
 
-    def _told(self, heard: Tensor, covariance: Tensor | None = None) -> Iterator[tuple]:
+    def _solve(self, heard: Tensor, covariance: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What each view may expect from the earlier ones that it hears.
 
         Arguments:
-            heard: (G, V, V) of bool, row receiver, column sender.
+            heard: (G, V, V) of bool, row receiver, column sender; see `ViewGraph.heard`.
             covariance: (P, V k, V k); None is the fitted one.
 
-        Yields:
-            view, senders (views), gain (G, P, k, S k): the mean is `gain y_senders`, and root R
-            (G, P, k, k).
+        Returns:
+            gain (G, P, V, k, V k): the mean m_v is `gain_v y`; R^-1 (G, P, V, k, k).
         """
         covariance = self.covariance if covariance is None else covariance
-        k = covariance.shape[1] // self.views
-        blocks = covariance.unflatten(2, (self.views, k)).unflatten(1, (self.views, k))
-        for view in range(1, self.views):
+        places, views, k = len(covariance), self.views, covariance.shape[1] // self.views
+        blocks = covariance.unflatten(2, (views, k)).unflatten(1, (views, k))
+        within = torch.eye(k).to(covariance)
+        gain = covariance.new_zeros(len(heard), places, views, k, views, k)
+        unroot = within.repeat(len(heard), places, views, 1, 1)
+        for view in range(1, views if k else 0):
             senders = [u for u in range(view) if (u, view) in self.graph.possible_edges]
             if not senders:
                 continue
@@ -187,9 +189,11 @@ class LinearMessages(MapModule):
             theirs = theirs * arrives[..., None] * arrives[..., None, :]
             theirs = theirs + torch.diag_embed(1 - arrives)  # who is not heard says nothing
             mine = blocks[:, view][:, :, senders].flatten(2) * arrives[..., None, :]
-            gain = torch.linalg.solve(theirs, mine.mT).mT
-            within = torch.eye(k).to(mine)
-            yield view, senders, gain, torch.linalg.cholesky(within - gain @ mine.mT)
+            solved = torch.linalg.solve(theirs, mine.mT).mT  # (G, P, k, S k)
+            gain[:, :, view][:, :, :, senders] = solved.unflatten(3, (-1, k))
+            root = torch.linalg.cholesky(within - solved @ mine.mT)
+            unroot[:, :, view] = torch.linalg.solve_triangular(root, within, upper=False)
+        return gain.flatten(4), unroot
 
 
 class _Directions:
@@ -232,7 +236,18 @@ def _covariance(y: Tensor, ridge: float) -> Tensor:
     return torch.where(within, torch.eye(views * k, device=y.device), shared)
 
 
-def _rest(one: Tensor, told: Tensor, gain: Tensor, root: Tensor) -> Tensor:
-    """What of a view (..., N, k) its senders (..., N, S k) did not say, in units of its spread."""
-    rest = one - told @ gain.mT
-    return torch.linalg.solve_triangular(root, rest.mT, upper=False).mT
+def _rest(y: Tensor, gain: Tensor, unroot: Tensor) -> Tensor:
+    """What of y (..., P, N, V, k) the senders did not say, in units of its spread; see `_solve`."""
+    rest = y - torch.einsum("...pvks,...pns->...pnvk", gain, y.flatten(-2))
+    return torch.einsum("...pvkl,...pnvl->...pnvk", unroot, rest)
+
+
+def _restored(rest: Tensor, gain: Tensor, unroot: Tensor) -> Tensor:
+    """Back from `_rest`, view after view: each needs those before it."""
+    y = torch.zeros_like(rest)
+    for view in range(rest.shape[-2]):
+        root = torch.linalg.inv(unroot[..., view, :, :])
+        mean = torch.einsum("...pks,...pns->...pnk", gain[..., view, :, :], y.flatten(-2))
+        one = torch.einsum("...pkl,...pnl->...pnk", root, rest[..., view, :]) + mean
+        y = torch.cat([y[..., :view, :], one[..., None, :], y[..., view + 1 :, :]], -2)
+    return y

@@ -163,7 +163,7 @@ class MultiFlow(nn.Module):
         self._check(x)
         noise, heard = self._noise(x, noise), self.graph.heard(x.shape[0], present, muted)
         x = _shown(x + noise.unsqueeze(1), present)
-        for z, log_det in self._steps(x, noise, heard):  # noqa: B007
+        for z, log_det in self._steps(x, noise, heard, muted):  # noqa: B007
             pass
         return _shown(z, present), _shown(log_det, present)
 
@@ -187,7 +187,7 @@ class MultiFlow(nn.Module):
         self._check(z)
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
         heard = self.graph.heard(z.shape[0], present, muted)
-        for x, _ in self._steps(_shown(z, present), noise, heard, rev=True):  # noqa: B007
+        for x, _ in self._steps(_shown(z, present), noise, heard, muted, rev=True):  # noqa: B007
             pass
         return _shown(x - noise.unsqueeze(1), present)
 
@@ -241,13 +241,18 @@ class MultiFlow(nn.Module):
         """
         self._check(x)
         heard = self.graph.heard(x.shape[0], present, muted)
-        steps = self._steps(_shown(x, present), self._zeros(x), heard)
+        steps = self._steps(_shown(x, present), self._zeros(x), heard, muted)
         last = self.inn[-1]
         ends = (module is last or isinstance(module, CrossViewCoupling) for module in self.inn)
         return [_shown(z, present) for (z, _), end in zip(steps, ends, strict=True) if end]
 
     def _steps(
-        self, x: Tensor, noise: Tensor, heard: Tensor | None, rev: bool = False
+        self,
+        x: Tensor,
+        noise: Tensor,
+        heard: Tensor | None,
+        muted: Sequence[tuple[int, int]],
+        rev: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Latents and log-determinant so far after each module, in one direction.
 
@@ -264,10 +269,12 @@ class MultiFlow(nn.Module):
         conditions = [told] if self.noise != "none" else []
         if heard is not None:
             conditions.append(heard.to(x.device))
-        y, log_det = x.transpose(1, 2), 0.0
+        y, log_det = x.transpose(1, 2), x.new_zeros(x.shape[0], *self.shape[:1], *self.shape[2:])
+        silent = set(muted) >= set(self.graph.possible_edges)
         for module in reversed(list(self.inn)) if rev else self.inn:
-            (y,), step = module((y,), c=conditions, rev=rev)
-            log_det = log_det + step
+            if not (silent and isinstance(module, LinearMessages)):  # that would be the identity
+                (y,), step = module((y,), c=conditions, rev=rev)
+                log_det = log_det + step
             yield y.transpose(1, 2), log_det
 
     def _check(self, x: Tensor) -> None:

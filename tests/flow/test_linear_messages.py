@@ -143,6 +143,7 @@ def test_a_channel_that_never_changes_says_nothing():
 
 def test_a_file_brings_it_back(tmp_path):
     flow, x = fitted().float(), features(2, seed=1).float()
+    flow.inn[0].fit([features(40).float()], (2, 0.1))
     save_flow(flow, tmp_path / "model.pt")
     again = load_flow(tmp_path / "model.pt")
     assert torch.equal(again(x)[0], flow(x)[0])
@@ -162,3 +163,13 @@ def test_it_fits_before_whitening_and_couplings():
     torch.testing.assert_close(ours[0], theirs[0], rtol=0, atol=1e-9)
     torch.testing.assert_close(ours[1], theirs[1], rtol=0, atol=1e-9)
     torch.testing.assert_close(flow.inverse(flow(new)[0]), new, rtol=0, atol=1e-9)
+
+
+def test_all_muted_is_the_layer_left_out():
+    x = features(3, seed=1)
+    flow = fitted()
+    z, log_det = flow(x, muted=flow.graph.possible_edges)
+    assert torch.equal(z, x) and not log_det.any()
+    nobody = torch.eye(VIEWS, dtype=torch.bool).expand(3, -1, -1)
+    (same,), _ = flow.inn[0]((x.transpose(1, 2),), c=[nobody])
+    assert torch.allclose(same.transpose(1, 2), x, atol=1e-12)
