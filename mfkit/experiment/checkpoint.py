@@ -1,5 +1,6 @@
 """The state of a training on disk: written after every epoch, read where it resumes."""
 
+import math
 from numbers import Real
 from pathlib import Path
 from textwrap import shorten
@@ -11,9 +12,9 @@ from mfkit.experiment.form import misfit
 from mfkit.experiment.run_folder import CategoryFolder
 from mfkit.experiment.settings import Training
 from mfkit.files import whole_file
-from mfkit.flow import load_state, save_state
+from mfkit.flow import MultiFlow, load_state, save_state
 
-__all__ = ["Checkpoint"]
+__all__ = ["Best", "Checkpoint"]
 
 FORM = {
     "settings": {"flow": dict},
@@ -102,3 +103,34 @@ class Checkpoint:
     def _write(self, history: list[dict]) -> None:
         with whole_file(self.history) as draft:
             pd.DataFrame(history).to_csv(draft, index=False)
+
+
+class Best:
+    """The weights with which a flow did best so far, on samples that it did not learn from.
+
+    Arguments:
+        flow: whose weights; they are copied.
+    """
+
+    def __init__(self, flow: MultiFlow):
+        self.flow, self.loss, self.weights = flow, math.inf, {}
+
+    def keep(self, loss: float) -> None:
+        """Remember the flow's weights if this loss is the lowest."""
+        if loss < self.loss:
+            weights = self.flow.state_dict()
+            self.loss = loss
+            self.weights = {name: value.clone() for name, value in weights.items()}
+
+    def restore(self) -> None:
+        """Give the flow the weights that are remembered, if any are."""
+        if self.weights:
+            self.flow.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict:
+        """For a checkpoint."""
+        return {"loss": self.loss, "weights": self.weights}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Back from a checkpoint."""
+        self.loss, self.weights = state["loss"], state["weights"]

@@ -38,6 +38,8 @@ class Training:
             learns the density of every view by itself, too: see `mfkit.score.agreement`.
         view_dropout: probability with which each view of a sample is taken for absent in a step, so
             that the flow learns to do without it; one view always stays.
+        folds: of cross-fitting, see `mfkit.experiment.train`; 0: blocks learn from all samples,
+            behind layers that are fitted to the same ones.
         amp: "bfloat16" lets the couplings' networks compute in it (autocast): less memory, faster
             on GPUs and on processors with AMX, slower on others. Scales, log-determinants and sums
             stay float32. None: all do.
@@ -57,6 +59,7 @@ class Training:
     clip_norm: float | None = None
     message_dropout: float = 0.0
     view_dropout: float = 0.0
+    folds: int = 0
     amp: str | None = None
     micro_batch: int | None = None
 
@@ -69,6 +72,7 @@ class Training:
             "clip_norm": (self.clip_norm is None or self.clip_norm > 0, "positive or None"),
             "message_dropout": (0 <= self.message_dropout < 1, "from 0 on and less than 1"),
             "view_dropout": (0 <= self.view_dropout < 1, "from 0 on and less than 1"),
+            "folds": (self.folds == 0 or self.folds >= 2, "0 or at least 2"),
             "amp": (self.amp in (None, *AMP), f"{' or '.join(AMP)} or None"),
             "micro_batch": (self.micro_batch is None or self.micro_batch >= 1, "from 1 on or None"),
         }

@@ -13,7 +13,8 @@ from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
 from mfkit.errors import Diverged, InputError
-from mfkit.experiment.checkpoint import Checkpoint
+from mfkit.experiment.checkpoint import Best, Checkpoint
+from mfkit.experiment.cross_fit import CrossFitted, deal
 from mfkit.experiment.devices import autocast
 from mfkit.experiment.settings import Training
 from mfkit.features import Split
@@ -45,10 +46,12 @@ def train(
         seed: of the order of samples and of the noise.
 
     Returns:
-        one row an epoch: epoch (from 1), loss in nats per channel, seconds.
+        one row an epoch: epoch (from 1), loss in nats per channel, with folds also "unseen", that
+        of the first fold after the epoch, seconds.
 
     Raises:
-        InputError: the checkpoint in `folder` was made with other settings or another flow.
+        InputError: the checkpoint in `folder` was made with other settings or another flow; too few
+            samples for the folds, or folds, linear messages and view dropout at once.
         Diverged: a loss is not finite; the checkpoint of the last whole epoch is kept.
     """
     optimizer = torch.optim.AdamW(
@@ -58,15 +61,26 @@ def train(
         weight_decay=training.weight_decay,
         fused=True,  # one pass over the weights instead of several
     )
-    steps = max(1, len(split) // training.batch)
+    if training.folds and training.view_dropout and flow.config["linear"]:
+        raise InputError(
+            "'view_dropout' changes what linear messages say in every step, and 'folds' keep it: "
+            "do without one of 'view_dropout', 'folds' and 'linear'"
+        )
+    watched, taught = deal(len(split), training.folds)
+    steps = max(1, len(taught) // training.batch)
     schedule = _schedule(optimizer, training, training.epochs * steps)
     identity = {**training.identity(), "seed": seed, "flow": flow.config, **split.identity()}
-    parts = {"flow": flow, "optimizer": optimizer, "schedule": schedule}
+    parts, best = {"flow": flow, "optimizer": optimizer, "schedule": schedule}, Best(flow)
+    if training.folds:
+        parts["best"] = best
     checkpoint = Checkpoint(folder, identity, split.formerly(), **parts)
     history = checkpoint.restore()
     done = len(history)
     if not done:
         flow.fit(split[[index]][0] for index in range(len(split)))
+    apart = None
+    if training.folds:
+        apart = CrossFitted(flow, split, training.folds, silent=training.message_dropout > 0)
     if done > training.epochs:
         raise InputError(
             f"{checkpoint.path} has been trained for {done} epochs already, "
@@ -75,15 +89,19 @@ def train(
     with tqdm(total=training.epochs * steps, initial=done * steps, desc="training") as bar:
         for epoch in range(done + 1, training.epochs + 1):
             started, losses = time.perf_counter(), []
-            for batch in _batches(flow.train(), split, training, seed, epoch):
+            for batch in _batches(flow.train(), split, apart, taught, training, seed, epoch):
                 loss = _step(flow, optimizer, batch, training)
                 losses.append(_finite(loss, epoch, step=len(losses) + 1))
                 schedule.step()
                 bar.set_postfix(epoch=epoch, nats=f"{losses[-1]:.3f}", refresh=False)
                 bar.update()
-            seconds = round(time.perf_counter() - started, 3)
-            history.append({"epoch": epoch, "loss": sum(losses) / steps, "seconds": seconds})
+            row = {"epoch": epoch, "loss": sum(losses) / steps}
+            if apart is not None:
+                row["unseen"] = _unseen(flow.eval(), split, apart, watched, training)
+                best.keep(row["unseen"])
+            history.append({**row, "seconds": round(time.perf_counter() - started, 3)})
             checkpoint.save(history)
+    best.restore()
     flow.eval()
     return pd.DataFrame(history)
 
@@ -92,7 +110,8 @@ class Batch(NamedTuple):
     """What a step sees, on the device of the flow.
 
     Attributes:
-        x: features (B, V, C, H, W).
+        x: features (B, V, C, H, W), or what fitted layers made of them.
+        log_det: of these layers, (B, V, H, W) in nats; 0 for the features themselves.
         noise: (B, 1, H, W).
         present: (B, V) of bool.
         counts: which positions count, (B, V, H, W) of bool.
@@ -100,6 +119,7 @@ class Batch(NamedTuple):
     """
 
     x: Tensor
+    log_det: Tensor
     noise: Tensor
     present: Tensor
     counts: Tensor
@@ -107,15 +127,21 @@ class Batch(NamedTuple):
 
 
 def _batches(
-    flow: MultiFlow, split: Split, training: Training, seed: int, epoch: int
+    flow: MultiFlow,
+    split: Split,
+    apart: CrossFitted | None,
+    rows: Tensor,
+    training: Training,
+    seed: int,
+    epoch: int,
 ) -> Iterator[Batch]:
-    """The batches of one epoch, in an order of its own.
+    """The batches of one epoch, of these rows of the split, in an order of its own.
 
     The last one is dropped if it is not full, unless it is the only one.
     """
     device = flow.device
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-    order = torch.randperm(len(split), generator=generator).split(training.batch)
+    order = rows[torch.randperm(len(rows), generator=generator)].split(training.batch)
     for indices in order:
         if len(indices) < training.batch and len(order) > 1:
             continue
@@ -127,10 +153,34 @@ def _batches(
         if training.message_dropout:
             silent = torch.rand((), generator=generator) < training.message_dropout
             muted = flow.graph.possible_edges if silent else ()
-        counts = present[..., None, None].expand(*present.shape, *x.shape[3:])
-        if foreground is not None:
-            counts = counts & foreground
-        yield Batch(*(part.to(device) for part in (x, noise, present, counts)), muted)
+        log_det = x.new_zeros(*present.shape, *x.shape[3:])
+        if apart is not None:
+            x, log_det = apart(indices, silent=bool(muted))
+        counts = _counting(present, foreground, log_det)
+        yield Batch(*(part.to(device) for part in (x, log_det, noise, present, counts)), muted)
+
+
+def _counting(present: Tensor, foreground: Tensor | None, like: Tensor) -> Tensor:
+    """Which positions count: (B, V, H, W) of bool, as large as `like`."""
+    counts = present[..., None, None].expand_as(like)
+    return counts if foreground is None else counts & foreground
+
+
+@torch.no_grad()
+def _unseen(
+    flow: MultiFlow, split: Split, apart: CrossFitted, watched: Tensor, training: Training
+) -> float:
+    """The loss of samples that blocks did not learn from, in nats per channel."""
+    total, counted = 0.0, 0
+    for indices in watched.split(training.batch):
+        _, present, foreground = split[indices]
+        y, log_det = (part.to(flow.device) for part in apart(indices))
+        with autocast(y.device, training.amp):
+            z, step = flow.couple(y, present=present)
+        counts = _counting(present, foreground, log_det).to(flow.device)
+        total += nll_map(z, log_det + step, counts).sum().item()
+        counted += counts.sum().item()
+    return total / counted
 
 
 def _step(
@@ -141,10 +191,10 @@ def _step(
     *whole, muted = batch
     total, counted = 0.0, batch.counts.sum()
     parts = (part.split(training.micro_batch or len(part)) for part in whole)
-    for x, noise, present, counts in zip(*parts, strict=True):
+    for x, log_det, noise, present, counts in zip(*parts, strict=True):
         with autocast(x.device, training.amp):
-            z, log_det = flow(x, noise, present, muted)
-        loss = nll_map(z, log_det, counts).sum() / counted
+            z, step = (flow.couple if training.folds else flow)(x, noise, present, muted)
+        loss = nll_map(z, log_det + step, counts).sum() / counted
         loss.backward()
         total = total + loss.detach()
     if total.isfinite():

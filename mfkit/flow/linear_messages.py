@@ -119,6 +119,10 @@ class LinearMessages(MapModule):
         self.ridge.fill_(ridge)
         self._prepare()
 
+    def refit(self, batches: Iterable[Tensor]) -> None:
+        """`fit` other samples with the k and r of the last ones."""
+        self.fit(batches, (self.directions, self.ridge.item()))
+
     def _choose(self, x: Tensor) -> tuple[int, float]:
         """The (k, r) under which every fourth sample is most likely, seen from the others."""
         generator = torch.Generator().manual_seed(0)

@@ -127,9 +127,8 @@ class MultiFlow(nn.Module):
         Arguments:
             batches: tensors (B, V, C, H, W); NaN where a view is missing.
         """
-        layers = [module for module in self.inn if hasattr(module, "fit")]
-        batches = list(batches) if len(layers) > 1 else batches
-        for layer in layers:
+        batches = list(batches) if len(self.fitted) > 1 else batches
+        for layer in self.fitted:
             layer.fit(batches)
 
     @property
@@ -161,11 +160,51 @@ class MultiFlow(nn.Module):
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
         self._check(x)
-        noise, heard = self._noise(x, noise), self.graph.heard(x.shape[0], present, muted)
-        x = _shown(x + noise.unsqueeze(1), present)
-        for z, log_det in self._steps(x, noise, heard, muted):  # noqa: B007
-            pass
-        return _shown(z, present), _shown(log_det, present)
+        noise = self._noise(x, noise)
+        return self._pass(x + noise.unsqueeze(1), noise, present, muted, self.inn)
+
+    @property
+    def fitted(self) -> list[MapModule]:
+        """The layers before the first block, which `fit` fits."""
+        return [module for module in self.inn if hasattr(module, "fit")]
+
+    @torch.no_grad()
+    def prepare(
+        self,
+        x: Tensor,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> tuple[Tensor, Tensor]:
+        """The first part of the way, through the fitted layers, at n = 0; then comes `couple`.
+
+        Arguments:
+            x, present, muted: as in `forward`.
+
+        Returns:
+            y (B, V, C, H, W), and the log-determinant so far (B, V, H, W) in nats.
+        """
+        self._check(x)
+        return self._pass(x, self._zeros(x), present, muted, self.fitted)
+
+    def couple(
+        self,
+        y: Tensor,
+        noise: Tensor | None = None,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> tuple[Tensor, Tensor]:
+        """The other part of the way, through the blocks.
+
+        Arguments:
+            y: (B, V, C, H, W), of `prepare`.
+            noise: n, in units of y; see `forward`.
+            present, muted: as in `forward`.
+
+        Returns:
+            z (B, V, C, H, W), and the log-determinant of the blocks (B, V, H, W) in nats.
+        """
+        noise, blocks = self._noise(y, noise), list(self.inn)[len(self.fitted) :]
+        return self._pass(y + noise.unsqueeze(1), noise, present, muted, blocks)
 
     def inverse(
         self,
@@ -186,9 +225,7 @@ class MultiFlow(nn.Module):
         """
         self._check(z)
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
-        heard = self.graph.heard(z.shape[0], present, muted)
-        for x, _ in self._steps(_shown(z, present), noise, heard, muted, rev=True):  # noqa: B007
-            pass
+        x, _ = self._pass(z, noise, present, muted, reversed(list(self.inn)), rev=True)
         return _shown(x - noise.unsqueeze(1), present)
 
     def log_prob(self, x: Tensor, present: Tensor | None = None) -> Tensor:
@@ -240,21 +277,36 @@ class MultiFlow(nn.Module):
             K tensors (B, V, C, H, W), at least one.
         """
         self._check(x)
-        heard = self.graph.heard(x.shape[0], present, muted)
-        steps = self._steps(_shown(x, present), self._zeros(x), heard, muted)
+        steps = self._steps(x, self._zeros(x), present, muted, self.inn)
         last = self.inn[-1]
         ends = (module is last or isinstance(module, CrossViewCoupling) for module in self.inn)
         return [_shown(z, present) for (z, _), end in zip(steps, ends, strict=True) if end]
+
+    def _pass(
+        self,
+        x: Tensor,
+        noise: Tensor,
+        present: Tensor | None,
+        muted: Sequence[tuple[int, int]],
+        modules: Iterable[MapModule],
+        rev: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Where x comes out behind some modules, and their log-determinant."""
+        y, log_det = x, x.new_zeros(*x.shape[:2], *x.shape[3:])
+        for y, log_det in self._steps(x, noise, present, muted, modules, rev):  # noqa: B007
+            pass
+        return _shown(y, present), _shown(log_det, present)
 
     def _steps(
         self,
         x: Tensor,
         noise: Tensor,
-        heard: Tensor | None,
+        present: Tensor | None,
         muted: Sequence[tuple[int, int]],
+        modules: Iterable[MapModule],
         rev: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Latents and log-determinant so far after each module, in one direction.
+        """Latents and log-determinant so far after each of the modules, in one direction.
 
         FrEIA's own loop hands every module one condition and keeps the steps to itself.
         """
@@ -265,13 +317,14 @@ class MultiFlow(nn.Module):
                     "log-determinant would be added to every position of a map; derive from "
                     "MapModule and return (B, V, H, W)"
                 )
+        heard = self.graph.heard(x.shape[0], present, muted)
         told = NOISE_SCALE * noise.unsqueeze(2).expand(-1, -1, self.graph.views, -1, -1)
         conditions = [told] if self.noise != "none" else []
         if heard is not None:
             conditions.append(heard.to(x.device))
-        y, log_det = x.transpose(1, 2), x.new_zeros(x.shape[0], *self.shape[:1], *self.shape[2:])
+        y, log_det = _shown(x, present).transpose(1, 2), x.new_zeros(*x.shape[:2], *x.shape[3:])
         silent = set(muted) >= set(self.graph.possible_edges)
-        for module in reversed(list(self.inn)) if rev else self.inn:
+        for module in modules:
             if not (silent and isinstance(module, LinearMessages)):  # that would be the identity
                 (y,), step = module((y,), c=conditions, rev=rev)
                 log_det = log_det + step

@@ -60,6 +60,8 @@ class Standardize(MapModule):
         self.mean.copy_(mean[..., None, None])
         self.spread.copy_(spread[..., None, None])
 
+    refit = fit
+
     def forward(self, x_or_z, c=(), rev=False, jac=True):
         """See `mfkit.flow.coupling.CrossViewCoupling.forward`."""
         (x,) = x_or_z

@@ -96,6 +96,10 @@ class Whiten(MapModule):
         self.shrinkage.copy_(torch.tensor(chosen))
         return chosen
 
+    def refit(self, batches: Iterable[Tensor]) -> None:
+        """`fit` other samples with the shrinkage of the last ones."""
+        self.fit(batches, tuple(self.shrinkage.tolist()))
+
     def forward(self, x_or_z, c=(), rev=False, jac=True):
         """See `mfkit.flow.coupling.CrossViewCoupling.forward`; always in the layer's precision."""
         (x,) = x_or_z
