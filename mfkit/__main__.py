@@ -202,6 +202,18 @@ def _run_options(part: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="views first tell each other what is linear, fitted at once; default: the preset's",
     )
+    part.add_argument(
+        "--whiten",
+        action=argparse.BooleanOptionalAction,
+        help="every view and position starts as a Gaussian, fitted at once; default: the preset's",
+    )
+    part.add_argument(
+        "--folds",
+        type=int,
+        metavar="N",
+        help="cross-fit what is fitted at once, so that blocks learn from it what holds for new "
+        "samples; 0: do not; default: the preset's",
+    )
     part.add_argument("--blocks", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--hidden", type=int, metavar="N", help="channels; default: the preset's")
     part.add_argument(

@@ -59,14 +59,15 @@ class CrossFitted:
             (torch.empty(len(split), views, *sizes), torch.empty(len(split), views, *sizes[1:]))
             for _ in muted
         ]
-        apart = deepcopy(flow)
+        apart, before = deepcopy(flow).eval(), slice(flow.first_block)
         for number in tqdm(range(folds), desc="cross-fitting"):
-            for layer in apart.fitted:
+            for layer in list(apart.inn)[before]:
                 layer.refit(split[[row]][0] for row in (fold != number).nonzero()[:, 0].tolist())
             for row in (fold == number).nonzero()[:, 0].tolist():
                 x, present, _ = split[[row]]
                 for (y, log_det), edges in zip(self.kept, muted, strict=True):
-                    found = apart.prepare(x.to(flow.device), present, edges)
+                    with torch.no_grad():
+                        found = apart(x.to(flow.device), None, present, edges, before)
                     y[row], log_det[row] = (part[0].cpu() for part in found)
 
     def __call__(

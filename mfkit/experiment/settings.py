@@ -111,7 +111,7 @@ class Preset:
         method: a name of `METHODS`. "gaussian" is a flow of `mfkit.Whiten` alone, "neighbours" is
             `mfkit.Neighbours`; neither has use for message, blocks, hidden and training, nor for a
             graph, unless the Gaussian's views tell each other what is linear.
-        whiten, linear: see `MultiFlow`.
+        whiten, linear: see `MultiFlow`; whitening takes the place of standardizing, and of noise.
 
     Raises:
         InputError: an unknown graph, message or method.
@@ -242,7 +242,8 @@ def new_flow(
         hidden=settings.hidden,
         message=settings.message,
         seed=seed,
-        standardize=settings.standardize,
+        noise="none" if settings.whiten else "simplenet",
+        standardize=settings.standardize and not settings.whiten,
         whiten=settings.whiten,
         linear=settings.linear,
     )

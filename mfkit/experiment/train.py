@@ -176,7 +176,7 @@ def _unseen(
         _, present, foreground = split[indices]
         y, log_det = (part.to(flow.device) for part in apart(indices))
         with autocast(y.device, training.amp):
-            z, step = flow.couple(y, present=present)
+            z, step = flow(y, present=present, part=slice(flow.first_block, None))
         counts = _counting(present, foreground, log_det).to(flow.device)
         total += nll_map(z, log_det + step, counts).sum().item()
         counted += counts.sum().item()
@@ -190,10 +190,11 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     *whole, muted = batch
     total, counted = 0.0, batch.counts.sum()
+    part = slice(flow.first_block if training.folds else 0, None)
     parts = (part.split(training.micro_batch or len(part)) for part in whole)
     for x, log_det, noise, present, counts in zip(*parts, strict=True):
         with autocast(x.device, training.amp):
-            z, step = (flow.couple if training.folds else flow)(x, noise, present, muted)
+            z, step = flow(x, noise, present, muted, part)
         loss = nll_map(z, log_det + step, counts).sum() / counted
         loss.backward()
         total = total + loss.detach()

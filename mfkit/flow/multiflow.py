@@ -17,6 +17,8 @@ from mfkit.flow.whiten import Whiten
 
 __all__ = ["MultiFlow"]
 
+WHOLE = slice(None)
+
 
 class MultiFlow(nn.Module):
     """Normalizing flow over the feature maps of all views: blocks of permutation and coupling.
@@ -127,9 +129,14 @@ class MultiFlow(nn.Module):
         Arguments:
             batches: tensors (B, V, C, H, W); NaN where a view is missing.
         """
-        batches = list(batches) if len(self.fitted) > 1 else batches
-        for layer in self.fitted:
+        batches = list(batches) if self.first_block > 1 else batches
+        for layer in list(self.inn)[: self.first_block]:
             layer.fit(batches)
+
+    @property
+    def first_block(self) -> int:
+        """How many modules stand before the first block: those that `fit` fits."""
+        return sum(hasattr(module, "fit") for module in self.inn)
 
     @property
     def device(self) -> torch.device:
@@ -146,6 +153,7 @@ class MultiFlow(nn.Module):
         noise: Tensor | None = None,
         present: Tensor | None = None,
         muted: Sequence[tuple[int, int]] = (),
+        part: slice = WHOLE,
     ) -> tuple[Tensor, Tensor]:
         """Features to latents.
 
@@ -155,56 +163,20 @@ class MultiFlow(nn.Module):
                 mode.
             present: (B, V) of bool, at least one view a sample; None: all are.
             muted: edges (sender, receiver) of the graph that carry no message.
+            part: which of the modules x goes through; the first ones up to `first_block` are those
+                that `fit` fits, and `flow(flow(x, part=slice(k))[0], part=slice(k, None))` is the
+                whole way.
 
         Returns:
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
         self._check(x)
         noise = self._noise(x, noise)
-        return self._pass(x + noise.unsqueeze(1), noise, present, muted, self.inn)
-
-    @property
-    def fitted(self) -> list[MapModule]:
-        """The layers before the first block, which `fit` fits."""
-        return [module for module in self.inn if hasattr(module, "fit")]
-
-    @torch.no_grad()
-    def prepare(
-        self,
-        x: Tensor,
-        present: Tensor | None = None,
-        muted: Sequence[tuple[int, int]] = (),
-    ) -> tuple[Tensor, Tensor]:
-        """The first part of the way, through the fitted layers, at n = 0; then comes `couple`.
-
-        Arguments:
-            x, present, muted: as in `forward`.
-
-        Returns:
-            y (B, V, C, H, W), and the log-determinant so far (B, V, H, W) in nats.
-        """
-        self._check(x)
-        return self._pass(x, self._zeros(x), present, muted, self.fitted)
-
-    def couple(
-        self,
-        y: Tensor,
-        noise: Tensor | None = None,
-        present: Tensor | None = None,
-        muted: Sequence[tuple[int, int]] = (),
-    ) -> tuple[Tensor, Tensor]:
-        """The other part of the way, through the blocks.
-
-        Arguments:
-            y: (B, V, C, H, W), of `prepare`.
-            noise: n, in units of y; see `forward`.
-            present, muted: as in `forward`.
-
-        Returns:
-            z (B, V, C, H, W), and the log-determinant of the blocks (B, V, H, W) in nats.
-        """
-        noise, blocks = self._noise(y, noise), list(self.inn)[len(self.fitted) :]
-        return self._pass(y + noise.unsqueeze(1), noise, present, muted, blocks)
+        y = x + noise.unsqueeze(1)
+        z, log_det = y, self._zeros(x).expand(-1, self.graph.views, -1, -1)
+        for z, log_det in self._steps(y, noise, present, muted, list(self.inn)[part]):  # noqa: B007
+            pass
+        return _shown(z, present), _shown(log_det, present)
 
     def inverse(
         self,
@@ -225,7 +197,8 @@ class MultiFlow(nn.Module):
         """
         self._check(z)
         noise = self._zeros(z) if noise is None else self._noise(z, noise)
-        x, _ = self._pass(z, noise, present, muted, reversed(list(self.inn)), rev=True)
+        for x, _ in self._steps(z, noise, present, muted, list(self.inn)[::-1], rev=True):  # noqa: B007
+            pass
         return _shown(x - noise.unsqueeze(1), present)
 
     def log_prob(self, x: Tensor, present: Tensor | None = None) -> Tensor:
@@ -281,21 +254,6 @@ class MultiFlow(nn.Module):
         last = self.inn[-1]
         ends = (module is last or isinstance(module, CrossViewCoupling) for module in self.inn)
         return [_shown(z, present) for (z, _), end in zip(steps, ends, strict=True) if end]
-
-    def _pass(
-        self,
-        x: Tensor,
-        noise: Tensor,
-        present: Tensor | None,
-        muted: Sequence[tuple[int, int]],
-        modules: Iterable[MapModule],
-        rev: bool = False,
-    ) -> tuple[Tensor, Tensor]:
-        """Where x comes out behind some modules, and their log-determinant."""
-        y, log_det = x, x.new_zeros(*x.shape[:2], *x.shape[3:])
-        for y, log_det in self._steps(x, noise, present, muted, modules, rev):  # noqa: B007
-            pass
-        return _shown(y, present), _shown(log_det, present)
 
     def _steps(
         self,

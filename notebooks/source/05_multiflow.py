@@ -762,7 +762,103 @@ print("the median size of found defects is larger:", sizes[0] > sizes[1])
 #   be above all that, and weak defects stay below it.
 # * **A threshold is a choice.** Whoever lowers the line finds more and raises more false alarms.
 #   The AUROC looks at all lines at once; a factory has to choose one, without a look at the test
-#   set. That is exercise 3.
+#   set.
+#
+# ## A threshold that keeps its word
+#
+# Nobody has labelled defects when a line starts. All there is are sound samples. The nearest idea:
+# take the scores of the *training* samples, and draw the line where 5 in 100 of them lie above.
+# Then 5 in 100 new sound samples should raise a false alarm, 1.6 of our 32.
+
+# %%
+train_scores = sample_scores(image_scores(score_maps(wheel, x_train)))
+line = train_scores.quantile(0.95)
+alarms = (sample_score[sound] > line).sum().item()
+
+# %% tags=["nbval-ignore-output"]
+print(f"false alarms: {alarms} of {sound.sum()} sound test samples; expected 1.6")
+
+# %%
+# Seeds 0 to 2: 17 to 21 in the fast setting.
+print("more than three times as many as expected:", alarms > 4.8)
+
+# %% [markdown]
+# The flow has seen the training samples and knows them partly by heart, so they score lower than
+# new sound ones, and a line drawn through their scores is too low. Only samples that training has
+# *not* seen can say how new ones will score. So some sound samples must be held out. And with them
+# comes more than a better line: a promise.
+#
+# Take M held-out sound samples and a new sound one. If nothing distinguishes the new one from the
+# others (they are *exchangeable*), each of the M + 1 is equally likely to score highest, or second,
+# or last. Whatever the scores mean, and however bad the flow is, the rank of the new sample is
+# uniform. Its **p-value** is the share of all M + 1, itself included, that score at least as high.
+# Whoever raises the alarm at p <= 0.1 then has at most 10 false alarms in 100, on average over held
+# out and new samples. This is *split conformal prediction*, and it is three lines:
+
+
+# %% tags=["setup"]
+def p_values(scores, unseen):
+    """(N,) new scores and (M,) held-out ones -> (N,) p-values."""
+    as_high = (unseen >= scores[:, None]).sum(1)
+    return (1 + as_high) / (1 + len(unseen))
+
+
+# %%
+print([round(p, 2) for p in p_values(torch.tensor([9.0, 2.5, 0.0]), torch.arange(4.0)).tolist()])
+
+# %% [markdown]
+# With four held-out samples the lowest p-value is 1/5: nobody can promise less than 20 in 100 from
+# four samples. That is the price, together with the samples that training does not get.
+#
+# Does it keep its word? We hold out 16 of the 64 training samples, at random, five times. The model
+# is a Gaussian for each position (`whiten=True`, no block), because it is fitted in a second; for
+# the promise any score will do.
+
+# %% tags=["setup"]
+p_sound, p_defective = [], []
+for luck in range(5):
+    order = torch.randperm(len(x_train), generator=torch.Generator().manual_seed(luck))
+    held, kept = x_train[order[:16]], x_train[order[16:]]
+    gaussian = MultiFlow(
+        *held.shape[2:], ViewGraph.empty(), blocks=0, noise="none", whiten=True
+    ).eval()
+    gaussian.fit([kept])
+    unseen, new = (sample_scores(image_scores(score_maps(gaussian, x))) for x in (held, x_test))
+    p = p_values(new, unseen)
+    assert torch.allclose(p, mfkit.score.p_values(new[:, None], unseen[:, None]))
+    p_sound.append(p[sound])
+    p_defective.append(p[~sound])
+p_sound, p_defective = torch.stack(p_sound), torch.stack(p_defective)
+
+# %%
+rates = (1 / 17, 0.1, 0.2, 0.4)
+for rate in rates:
+    false, found = ((p <= rate + 1e-6).float().mean().item() for p in (p_sound, p_defective))
+    print(f"promised {rate:4.0%}: false alarms {false:4.0%}, defects found {found:4.0%}")
+
+# %%
+figure, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
+steps = np.linspace(0, 1, 18)
+for p, name in ((p_sound, "sound"), (p_defective, "defective")):
+    share = [(p <= step + 1e-6).float().mean() for step in steps]
+    ax.plot(steps, share, color=PALETTE[name], marker="o", label=f"{name} samples")
+ax.plot((0, 1), (0, 1), color=PALETTE["quiet"], linestyle="--", label="promised at most")
+ax.set(xlabel="alarm at this p-value", ylabel="share that raises the alarm")
+ax.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# The sound samples stay near the dashed line and the defective ones lie far above it. Near, and not
+# below everywhere: the promise holds on average over many lines, and these are five, all with the
+# same 32 test samples. [A page of results](results/false_alarms.md) repeats it on four categories.
+#
+# What the promise does *not* cover: that parts stay as they were. If the lamps age, the new samples
+# are no longer exchangeable with the held-out ones, and nothing holds (exercise 3). And a smaller
+# rate asks for more samples: 5 in 100 for 19 of them, 1 in 100 for 99.
+#
+# `python -m mfkit run --held-out 0.25` keeps a quarter out and notes its scores with the model;
+# `python -m mfkit score --false-alarms 0.05` gives a verdict for new pictures and says what it can
+# promise.
 #
 # ## Ablations are another graph
 #
@@ -907,22 +1003,29 @@ right = answer is not None and (answer == 3).float().mean().item() > 0.6
 print("right for more than 60 in 100 samples:", right)
 
 # %% [markdown] tags=["exercise"]
-# **3. A threshold without the test set.** In practice nobody has labelled defects when a line
-# starts. So take the sample scores (maximum rule) of the wheel on its *training* samples, and put
-# the threshold where 5 in 100 of them lie above. How many of the 32 sound test samples should raise
-# a false alarm, and how many do? Explain the difference, and say how to do better.
+# **3. When the promise ends.** The lamps age: all new pictures are a tenth darker. Compute the
+# features of the darkened sound test samples, their scores by the last `gaussian`, and their
+# p-values. How many of the 32 raise the alarm at p <= 0.2, where at most 6.4 were promised? What
+# could a factory do about it?
 
 # %% tags=["exercise"]
-train_scores = sample_scores(image_scores(score_maps(wheel, x_train)))
-sound_scores = sample_scores(image_scores(score_maps(wheel, whole)))
+sound_samples = [sample for sample in category.test if not sample.label]
 # --- solution ---
-threshold = train_scores.quantile(0.95)
-alarms = (sound_scores > threshold).sum().item()
-print("expected: about 2 of 32; more than 5:", alarms > 5)
-print("training samples score lower:", bool(train_scores.median() < sound_scores.median()))
-# The flow has seen the training samples and knows them partly by heart, so they score lower than
-# new sound ones, and a threshold made from them is too low. Better: keep some sound samples out of
-# the training (16 of the 64, say) and put the threshold on their scores.
+alarms = {}
+for brightness in (1.0, 0.9):
+    views = [[sample.image(view, SIZE) for view in range(5)] for sample in sound_samples]
+    pixels = torch.from_numpy((np.array(views) * brightness).round().astype(np.uint8))
+    x = (torch.stack([backbone(sample) for sample in pixels]) - mean) / deviation
+    p = p_values(sample_scores(image_scores(score_maps(gaussian, x))), unseen)
+    alarms[brightness] = (p <= 0.2 + 1e-6).sum().item()
+print("as before, fewer than 13 of 32:", alarms[1.0] < 13)
+print("a tenth darker, more than promised:", alarms[0.9] > 6.4)
+print("and more than before:", alarms[0.9] > alarms[1.0])
+# The held-out samples were taken under the old light, so they say nothing about the new one. A
+# factory can hold out sound samples again from time to time (no training is needed for that, the
+# held-out scores are all that changes), and it can watch the p-values of all parts: as long as most
+# of them are sound they should be spread evenly between 0 and 1, and when they crowd together at
+# the low end, something has changed.
 
 # %% [markdown] tags=["exercise"]
 # **4. Change the graph and explain the score.** Build a graph in which only views 1 and 2 hear each

@@ -186,9 +186,9 @@ def test_views_that_are_dropped_are_absent_in_training(data, backbone, tmp_path,
     split = training_split(data, backbone, tmp_path)
     forward, shown = MultiFlow.forward, []
 
-    def watching(flow, x, noise, present, muted):
+    def watching(flow, x, noise, present, *others):
         shown.append((present_views(x), present))
-        return forward(flow, x, noise, present, muted)
+        return forward(flow, x, noise, present, *others)
 
     monkeypatch.setattr(MultiFlow, "forward", watching)
     flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
