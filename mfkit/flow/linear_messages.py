@@ -159,7 +159,7 @@ class LinearMessages(MapModule):
             moved = self.spread * torch.einsum("pvck,bpvk->bpvc", self.outward, moved)
         places = (self.height, self.width)
         moved = moved.permute(0, 3, 2, 1).unflatten(3, places)
-        log_det = log_det.repeat_interleave(len(x) // len(gain), 0)  # (B, P, V)
+        log_det = log_det[:, None].expand(-1, y.shape[2], -1, -1).flatten(0, 1)  # (B, P, V)
         return (x + moved,), log_det.transpose(1, 2).unflatten(2, places)
 
     def _told(self, heard: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from mfkit.inspection.card import threshold
 from mfkit.inspection.deploy import deploy
 from mfkit.score import p_values
 
-TOGETHER = {"message_dropout": 0.5, "held_out": 0.25, "weight": "sum"}
+TOGETHER = {"message_dropout": 0.5, "held_out": 0.25, "weight": "sum", "linear": True}
 
 
 def draw(path, camera, seed, defect):
