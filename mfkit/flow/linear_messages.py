@@ -37,7 +37,7 @@ class LinearMessages(MapModule):
     The pair (k, r) is the one of a small grid under which held-out training samples are most
     likely. Until `fit` this is the identity.
 
-    Memory: V H W k (C + V k) numbers.
+    Memory: V H W k (2 C + 2 V k) numbers, half of them on disk.
 
     Arguments:
         dims_in: [(C, V, H, W)].
@@ -47,7 +47,7 @@ class LinearMessages(MapModule):
         mean: (P, V, C), P = H W; of the features.
         spread: (V, C), of a channel over samples and positions.
         inward: (P, V, k, C), from features in units of `spread` to coordinates.
-        outward: (P, V, C, k), and back.
+        outward: (P, V, C, k), and back; follows from `inward`.
         covariance: (P, V k, V k), of the coordinates.
         ridge: r of the last `fit`.
 
@@ -69,7 +69,6 @@ class LinearMessages(MapModule):
             "mean": (places, views, channels),
             "spread": (views, channels),
             "inward": (places, views, directions, channels),
-            "outward": (places, views, channels, directions),
             "covariance": (places, views * directions, views * directions),
         }
         for name, size in sizes.items():
@@ -78,13 +77,18 @@ class LinearMessages(MapModule):
         self._prepare()
 
     def _prepare(self) -> None:
-        """Solve once for what is asked for all the time: every message arrives."""
+        """What follows from the fit: the way back, and what to expect if every message arrives."""
+        square = self.inward @ self.inward.mT
+        alone = torch.diag_embed((square.diagonal(dim1=-2, dim2=-1) == 0).to(square))
+        outward = torch.linalg.solve(square + alone, self.inward).mT  # 0 where nothing ever changes
         heard = torch.ones(1, self.views, self.views, dtype=torch.bool, device=self.ridge.device)
-        for name, value in zip(("gain", "unroot"), self._solve(heard), strict=True):
+        gain, unroot = self._solve(heard)
+        for name, value in {"outward": outward, "gain": gain, "unroot": unroot}.items():
             self.register_buffer(name, value, persistent=False)
 
     def _load_from_state_dict(self, state, prefix, *others):
         self._reserve(state[prefix + "inward"].shape[2])
+        state.pop(prefix + "outward", None)  # earlier files had it
         super()._load_from_state_dict(state, prefix, *others)
         self._prepare()
 
@@ -113,7 +117,7 @@ class LinearMessages(MapModule):
         k, ridge = chosen or self._choose(x)
         fitted = _Directions(x, k)
         self._reserve(fitted.inward.shape[2])
-        for name in ("mean", "spread", "inward", "outward"):
+        for name in ("mean", "spread", "inward"):
             getattr(self, name).copy_(getattr(fitted, name))
         self.covariance.copy_(_covariance(fitted.coordinates(x), ridge))
         self.ridge.fill_(ridge)
@@ -219,7 +223,6 @@ class _Directions:
         size = size[..., :k] / (count[:, None] - 1).sqrt()
         size = torch.where(size > 1e-6, size, torch.inf)  # no spread, no coordinate
         self.inward = rows[..., :k, :] / size[..., None]
-        self.outward = rows[..., :k, :].mT * torch.where(size.isinf(), 0, size)[..., None, :]
 
     def coordinates(self, x: Tensor) -> Tensor:
         """(P, V, N, C) -> (P, V, N, k), NaN where a view is missing."""
