@@ -217,6 +217,9 @@ def _run_options(part: argparse.ArgumentParser) -> None:
     part.add_argument("--blocks", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--hidden", type=int, metavar="N", help="channels; default: the preset's")
     part.add_argument(
+        "--kernel-size", type=int, metavar="K", help="of all convolutions; default: 3, ..., 3, 5"
+    )
+    part.add_argument(
         "--message-dropout",
         type=float,
         metavar="P",

@@ -100,6 +100,8 @@ class Preset:
     Attributes:
         backbone: a name of `mfkit.features.BACKBONES`.
         blocks, hidden: of the flow.
+        kernel_size: of all couplings' convolutions, odd; None: 3, ..., 3, 5. With 1 a position sees
+            no other, and the flow has a ninth of the weights.
         training: how the flow is trained.
         graph: a name of `mfkit.flow.GRAPHS`.
         message: a name of `mfkit.flow.MESSAGES`.
@@ -130,6 +132,7 @@ class Preset:
     method: str = "flow"
     whiten: bool = False
     linear: bool = False
+    kernel_size: int | None = None
 
     def __post_init__(self):
         known = {
@@ -145,6 +148,8 @@ class Preset:
         for name in ("blocks", "hidden"):
             if getattr(self, name) < 1:
                 raise InputError(f"'{name}' should be at least 1, got {getattr(self, name)}")
+        if self.kernel_size is not None and self.kernel_size % 2 != 1:
+            raise InputError(f"'kernel_size' should be odd, got {self.kernel_size}")
         if not 0 <= self.held_out <= 0.5:
             raise InputError(f"'held_out' should be from 0 to 0.5, got {self.held_out}")
 
@@ -240,6 +245,7 @@ def new_flow(
         graph=replace(graph, weight=settings.weight or graph.weight),
         blocks=settings.blocks,
         hidden=settings.hidden,
+        kernel_sizes=settings.kernel_size and [settings.kernel_size] * settings.blocks,
         message=settings.message,
         seed=seed,
         noise="none" if settings.whiten else "simplenet",
