@@ -97,7 +97,7 @@ def main() -> None:
         views=images.shape[1],
         size=size,
         rounds=ROUNDS,
-        agreement=" with agreement" if scorer.description.agreement else "",
+        agreement=" with agreement" if scorer.description.usual is not None else "",
         blocks=config["blocks"],
         hidden=config["hidden"],
         operators=", ".join(sorted({node.op_type for node in onnx.load(folder.onnx).graph.node})),
