@@ -15,8 +15,12 @@ demo: .venv/mfkit
 	$(PLAIN)/separated --graph empty
 	$(WIRES)/wheel --graph wheel
 	$(WIRES)/separated --graph empty
+	$(PLAIN)/gaussian --method gaussian
+	$(PLAIN)/neighbours --method neighbours
+	$(WIRES)/gaussian --method gaussian
+	$(WIRES)/neighbours --method neighbours
 	@echo
-	@.venv/bin/python -m mfkit table runs/demo/*/separated runs/demo/*/wheel
+	@.venv/bin/python -m mfkit table $(patsubst %,runs/demo/*/%,neighbours gaussian separated wheel)
 	@echo
 	@ls runs/demo/*/*/*/overview.png
 
