@@ -10,7 +10,8 @@ Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V,
 
 Read the rooms in the order of the method. Two pillars, `data` -> `features` (pictures become
 feature maps) and `flow` -> `score` (feature maps become scores), meet in `experiment` (train,
-evaluate, compare), in `inspection` (new pictures become verdicts) and in `explore` (for people).
+evaluate, compare), many times in a `study`, in `inspection` (new pictures become verdicts) and in
+`explore` (for people).
 `course` is what notebooks share, `plot` draws. Each room says in which order to read its files.
 """
 
@@ -32,6 +33,7 @@ _HOME = {  # where the public names live
     "inspection.deploy": "deploy",
     "palette": "HEAT PALETTE",
     "plot": "contact_sheet overview",
+    "study": "run_study",
     "score": "Agreement PixelMetrics Scores Usual agreement_map auroc image_scores mean_scores"
     " nll_map pixel_map quiet_background sample_scores swap_views who_helps",
 }

@@ -1,4 +1,4 @@
-"""The command line: python -m mfkit run | score | check | table | export | deploy."""
+"""The command line: python -m mfkit run | study | score | check | table | export | deploy."""
 
 import argparse
 import importlib
@@ -10,6 +10,7 @@ import mfkit
 from mfkit import escape
 from mfkit.endings import ended_like_ctrl_c
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
+from mfkit.options import data_options, run_options, study_options
 
 PATH = os.path.expanduser  # a shell leaves the ~ of --out=~/runs as it is
 
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(options: dict) -> int:
     command = options.pop("command")
+    if (jsons := options.pop("jsons", None)) is not None:
+        options["data"] = os.path.join(options["data"], jsons)  # the folder itself may be given
     try:
         return command(**options)
     except (InputError, Diverged) as error:
@@ -68,6 +71,14 @@ def _run(**options) -> int:
     return 0
 
 
+def _study(plan: bool, **options) -> int:
+    rows = mfkit.run_study(**options, plan_only=plan)
+    if rows is not None:
+        means = rows.groupby(["variant", "seed"]).mean(numeric_only=True)
+        print(means.to_string(float_format="%.1f"))
+    return 0
+
+
 def _check(data: str, category: list[str] | None, missing_views: str) -> int:
     report = mfkit.check(data, category, missing_views=missing_views)
     print(report)
@@ -93,8 +104,9 @@ def _score(**options) -> int:
     return 2 if failed else 0
 
 
-def _export(run: str, category: str, data: str | None) -> int:
-    print(escape.terminal(mfkit.export(run, category, data)))
+def _export(run: str, category: list[str] | None, data: str | None) -> int:
+    for name in category or mfkit.read_results(run)["categories"]:
+        print(escape.terminal(mfkit.export(run, name, data)), flush=True)
     return 0
 
 
@@ -111,8 +123,15 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("run", help="features, training, evaluation; continues if stopped")
     part.set_defaults(command=_run)
-    _data_options(part)
-    _run_options(part)
+    data_options(part)
+    run_options(part)
+
+    part = commands.add_parser(
+        "study", help="Multi-Flow and its controls on all categories, with several seeds"
+    )
+    part.set_defaults(command=_study)
+    data_options(part)
+    study_options(part)
 
     part = commands.add_parser("score", help="new pictures: which parts are sound, which are not")
     part.set_defaults(command=_score)
@@ -139,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
 
     part = commands.add_parser("check", help="counts, missing views, unreadable files")
     part.set_defaults(command=_check)
-    _data_options(part)
+    data_options(part)
 
     part = commands.add_parser("table", help="results of several runs side by side")
     part.set_defaults(command=_table)
@@ -154,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     part = commands.add_parser("export", help="a pickle for the official tool, ADEval")
     part.set_defaults(command=_export)
     part.add_argument("--run", required=True, metavar="DIR", type=PATH, help="the --out of a run")
-    part.add_argument("--category", required=True, metavar="NAME")
+    part.add_argument("--category", nargs="+", metavar="NAME", help="default: all that are done")
     part.add_argument(
         "--data", metavar="ROOT", type=PATH, help="where the data lie now, if they moved"
     )
@@ -169,110 +188,6 @@ def _parser() -> argparse.ArgumentParser:
         "--data", metavar="ROOT", help="where the data set lies now, if it has been moved"
     )
     return parser
-
-
-def _run_options(part: argparse.ArgumentParser) -> None:
-    part.add_argument(
-        "--preset", default="workshop", help="workshop (default), improved, together or paper"
-    )
-    part.add_argument(
-        "--method",
-        help="flow (default), gaussian (PaDiM) or neighbours (PatchCore), fitted in seconds",
-    )
-    part.add_argument(
-        "--out",
-        metavar="DIR",
-        type=PATH,
-        help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD",
-    )
-    part.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
-    part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    part.add_argument("--seed", type=int, default=0, help="of everything random, default: 0")
-    part.add_argument(
-        "--graph",
-        default="wheel",
-        help="wheel (default), shuffled, ring, hub, chain, cycle, complete, or empty: separated",
-    )
-    part.add_argument("--weight", help="mean or sum of the messages; default: the graph's own")
-    part.add_argument(
-        "--message", default="conv", help="conv (default), cross_attention or self_attention"
-    )
-    part.add_argument(
-        "--linear",
-        action=argparse.BooleanOptionalAction,
-        help="views first tell each other what is linear, fitted at once; default: the preset's",
-    )
-    part.add_argument(
-        "--whiten",
-        action=argparse.BooleanOptionalAction,
-        help="every view and position starts as a Gaussian, fitted at once; default: the preset's",
-    )
-    part.add_argument(
-        "--folds",
-        type=int,
-        metavar="N",
-        help="cross-fit what is fitted at once, so that blocks learn from it what holds for new "
-        "samples; 0: do not; default: the preset's",
-    )
-    part.add_argument("--blocks", type=int, metavar="N", help="default: the preset's")
-    part.add_argument("--hidden", type=int, metavar="N", help="channels; default: the preset's")
-    part.add_argument(
-        "--kernel-size", type=int, metavar="K", help="of all convolutions; default: 3, ..., 3, 5"
-    )
-    part.add_argument(
-        "--message-dropout",
-        type=float,
-        metavar="P",
-        help="mute all messages with this probability in a step, so that agreement can be scored",
-    )
-    part.add_argument(
-        "--held-out",
-        type=float,
-        metavar="SHARE",
-        help="of the training samples that are kept for calibration; default: the preset's",
-    )
-    part.add_argument(
-        "--features", metavar="DIR", type=PATH, help="share features between runs; default: in OUT"
-    )
-    part.add_argument(
-        "--foreground",
-        metavar="MASKS",
-        type=PATH,
-        help="which positions count: none, border, rembg, or a folder of masks; "
-        "default: the preset's",
-    )
-    part.add_argument("--amp", help="bfloat16: faster on GPUs and with AMX; default: float32")
-    part.add_argument(
-        "--micro-batch",
-        type=int,
-        metavar="N",
-        help="train with the memory of N samples at a time; the result is the same",
-    )
-    part.add_argument(
-        "--cluster",
-        metavar="WHERE",
-        help="hand the categories to Dask's workers: local, tcp://HOST:PORT or slurm",
-    )
-    part.add_argument(
-        "--view-dropout",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="hide each view with this probability in training",
-    )
-
-
-def _data_options(part: argparse.ArgumentParser) -> None:
-    part.add_argument(
-        "--data", required=True, metavar="ROOT", type=PATH, help="folder in Real-IAD's layout"
-    )
-    part.add_argument("--category", nargs="+", metavar="NAME", help="default: all categories")
-    part.add_argument(
-        "--missing-views",
-        default="error",
-        choices=("error", "allow"),
-        help="allow: samples that lack views take part with those that they have",
-    )
 
 
 def _environment() -> None:

@@ -135,6 +135,7 @@ def part_sheet(
     names: Sequence[str],
     scale: tuple[float, float],
     title: str = "",
+    masks: Sequence[np.ndarray] | None = None,
 ) -> Figure:
     """One part: its pictures, and below them its score maps on a given scale.
 
@@ -145,6 +146,7 @@ def part_sheet(
         names: of the cameras.
         scale: see `map_scale`.
         title: above the figure.
+        masks: V of them, (THUMBNAIL, THUMBNAIL) of bool, where the defect is; None: not known.
 
     Returns:
         the figure.
@@ -160,6 +162,9 @@ def part_sheet(
         below.imshow(enlarged[view], cmap=HEAT, norm=Normalize(*scale))
         score = images[view].item()
         below.set_xlabel("absent" if np.isnan(score) else f"{score:.2f}", fontsize=8, labelpad=2)
+        if masks is not None:
+            _contour(above, masks[view])
+            _contour(below, masks[view])
         _bare(above)
         _bare(below)
     bar = figure.colorbar(ScalarMappable(Normalize(*scale), HEAT), ax=grid, extend="both")

@@ -12,6 +12,7 @@ trusts everybody who reaches it.
 import os
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -36,10 +37,11 @@ def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | 
     """Hand out jobs and give back what comes of them, as they end.
 
     A job is sent to a worker that offers a GPU (`--resources GPU=1`) if its device is "cuda", or if
-    it is "auto" and there is such a worker.
+    it is "auto" and there is such a worker. If a category has several jobs, one worker first makes
+    the features that they share.
 
     Arguments:
-        jobs: by name.
+        jobs: by name; earlier ones come first, as far as workers are free.
         where: "local" starts workers here, one for each GPU or, without one, as many as processors
             and memory allow; "tcp://HOST:PORT" joins the cluster of that scheduler; "slurm" asks
             for one machine a category, as ~/.config/dask/jobqueue.yaml describes it.
@@ -57,11 +59,17 @@ def run_jobs(jobs: Mapping[str, Job], where: str) -> Iterator[tuple[str, dict | 
         auto = any(job.device == "auto" for job in jobs.values())
         needs_gpu = _asks_for_gpu(jobs) or (auto and offered)
         wanted = {"GPU": 1} if needs_gpu else None
-        futures = {
-            client.submit(_run, job, key=f"{name}-{job.out.path}", resources=wanted): name
-            for name, job in jobs.items()
-        }
-        print(f"{len(jobs)} categories, {len(workers)} workers so far")
+        several = Counter(job.category.name for job in jobs.values())
+        shared, futures = {}, {}
+        for name, job in jobs.items():  # Dask does first what is submitted first
+            category = job.category.name
+            if several[category] > 1 and category not in shared:
+                key = f"features-{name}-{job.out.path}"
+                shared[category] = client.submit(_prepare, job, key=key, resources=wanted)
+            options = {"key": f"{name}-{job.out.path}", "resources": wanted}
+            futures[client.submit(_run, job, shared.get(category), **options)] = name
+        what = "categories" if len(jobs) == len(several) else "trials"
+        print(f"{len(jobs)} {what}, {len(workers)} workers so far")
         if not (offered if needs_gpu else workers):
             offering = " that offer a GPU (--resources GPU=1)" if needs_gpu else ""
             print(f"waiting for workers{offering}; Ctrl-C and the same command later is fine, too")
@@ -82,13 +90,26 @@ def _asks_for_gpu(jobs: Mapping[str, Job]) -> bool:
     return any(job.device.startswith("cuda") for job in jobs.values())
 
 
-def _run(job: Job) -> dict:
-    """On a worker: one job at a time, also if the worker has several threads."""
+def _run(job: Job, prepared: None = None) -> dict:
+    """On a worker: the job, once what it shares with others is prepared."""
+    with _alone():
+        return job.run()
+
+
+def _prepare(job: Job) -> None:
+    """On a worker: what the jobs of a category share."""
+    with _alone():
+        job.prepare()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One job at a time, also if the worker has several threads."""
     with ONE_AT_A_TIME:
         threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
         if threads.isdigit() and int(threads):  # it may have come after PyTorch
             torch.set_num_threads(int(threads))
-        return job.run()
+        yield
 
 
 @contextmanager

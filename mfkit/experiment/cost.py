@@ -14,7 +14,7 @@ from mfkit.experiment.job import Job
 from mfkit.experiment.settings import Preset, new_flow
 from mfkit.features import load_backbone
 
-__all__ = ["Needs", "check_room", "estimate"]
+__all__ = ["Needs", "check_room", "estimate", "map_shape", "size_of"]
 
 BASE = 0.9e9  # bytes: Python, PyTorch and its libraries, histograms of the pixel metrics (measured)
 TENSORS = 7  # of a sample's size, that half a coupling keeps for its gradient (measured)
@@ -54,9 +54,9 @@ def estimate(jobs: Iterable[Job]) -> Needs:
     features = results = memory = 0
     for job in jobs:
         samples = {split: len(part) for split, part in job.category.splits.items()}
-        channels, height, width = _map_shape(job.settings.backbone)
+        channels, height, width = map_shape(job.settings.backbone)
         positions = job.category.views * height * width
-        row, (weights, constants) = channels * positions, _size_of(job.settings, job.category.views)
+        row, (weights, constants) = channels * positions, size_of(job.settings, job.category.views)
         trains = job.settings.method == "flow"
         saved = 4 * (weights + constants)
         checkpoint = saved + 8 * weights if trains else 0
@@ -137,7 +137,7 @@ def _missing(files: dict[Path, int]) -> int:
 
 
 @cache
-def _map_shape(backbone: str) -> tuple[int, int, int]:
+def map_shape(backbone: str) -> tuple[int, int, int]:
     """C, H, W of a backbone; on the meta device it is built and run without numbers."""
     with torch.device("meta"):
         network = load_backbone(backbone, pretrained=False)
@@ -146,10 +146,10 @@ def _map_shape(backbone: str) -> tuple[int, int, int]:
 
 
 @cache
-def _size_of(settings: Preset, views: int) -> tuple[int, int]:
+def size_of(settings: Preset, views: int) -> tuple[int, int]:
     """How many weights the flow of this preset has, and constants that are saved with them."""
     with torch.device("meta"):
-        flow = new_flow(settings, views, _map_shape(settings.backbone))
+        flow = new_flow(settings, views, map_shape(settings.backbone))
     weights, saved = (
         sum(value.numel() for value in values)
         for values in (flow.parameters(), flow.state_dict().values())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -29,6 +30,7 @@ __all__ = [
     "Scored",
     "compare",
     "evaluate",
+    "lost_views",
     "score_split",
     "usual_agreement",
 ]
@@ -211,3 +213,27 @@ def evaluate(
     """
     scored = score_split(flow, split, batch, present, amp)
     return compare(split, scored), scored.scores
+
+
+def lost_views(flow: MultiFlow, split: Split, amp: str | None = None) -> pd.DataFrame:
+    """What is found if every test sample lacks some of its views, drawn at random.
+
+    Arguments:
+        flow: in evaluation mode.
+        split: N test samples.
+        amp: see `mfkit.Training`.
+
+    Returns:
+        "missing" (0 to V - 1 views that are taken away) and "s_auroc" by the maximum rule. A sample
+        keeps its label, and of one that has fewer views one is left.
+    """
+    there, rows = split.present, []
+    luck = torch.rand(there.shape, generator=torch.Generator().manual_seed(0))
+    rank = luck.masked_fill(~there, -1).argsort(1).argsort(1)  # absent views first
+    absent = (~there).sum(1, keepdim=True)
+    label = [sample.label for sample in split.samples]
+    for missing in range(there.shape[1]):
+        left = rank >= (absent + missing).clamp(max=there.shape[1] - 1)
+        scored = score_split(flow, split, present=left, amp=amp)
+        rows.append({"missing": missing, "s_auroc": auroc(label, scored.scores.samples)})
+    return pd.DataFrame(rows)

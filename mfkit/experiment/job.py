@@ -24,7 +24,13 @@ from mfkit.errors import InputError
 from mfkit.experiment.beforehand import check_splits
 from mfkit.experiment.description import describe
 from mfkit.experiment.devices import choose_device
-from mfkit.experiment.evaluation import Scored, compare, score_split, usual_agreement
+from mfkit.experiment.evaluation import (
+    Scored,
+    compare,
+    lost_views,
+    score_split,
+    usual_agreement,
+)
 from mfkit.experiment.result_files import clear_stages, files_of, mark_of, settle
 from mfkit.experiment.results import versions
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
@@ -43,7 +49,7 @@ from mfkit.files import clear_drafts, locked, whole_file
 from mfkit.flow import MultiFlow, Neighbours, save_flow
 from mfkit.score import Usual, combined
 
-__all__ = ["Job", "backbone_on"]
+__all__ = ["Job", "backbone_on", "together"]
 
 PIXELS = 4 * 256**2  # a view: what goes through the backbone together, for the sake of memory
 
@@ -62,6 +68,7 @@ class Job:
         features: where its features and masks go.
         keep: called with the new row of results.json while the category is locked; gives back the
             row that holds from now on. None: the new one.
+        without_views: also measure what is found if views are missing, see `lost_views`.
     """
 
     category: Category
@@ -72,6 +79,7 @@ class Job:
     out: CategoryFolder
     features: FeatureFolder
     keep: Callable[[dict], dict] | None = None
+    without_views: bool = False
 
     @cached_property
     def digests(self) -> Digests:
@@ -93,6 +101,20 @@ class Job:
         settings = {**asdict(self.settings), "training": training.identity()}
         settings["foreground"] = foreground_kind(self.settings.foreground)
         return mark_of(settings, self.seed, training.epochs, sources)
+
+    def prepare(self) -> None:
+        """Make what all jobs of the category share: its features and foreground masks.
+
+        Raises:
+            InputError: data or settings are wrong.
+        """
+        check_splits(self.category)
+        masks = load_masks(self.settings.foreground, self.data, self.category.name)
+        self.features.path.mkdir(parents=True, exist_ok=True)
+        clear_drafts(self.features.path)
+        height, width = self._features()["train"].shape[-2:]
+        if masks is not None:
+            self._foreground(masks, height, width)
 
     def run(self) -> dict:
         """Do what is not done yet, and write the files of a `CategoryFolder`.
@@ -155,6 +177,9 @@ class Job:
             )
             joined = unseen and combined(test.both(), unseen.both())
             metrics = compare(splits["test"], test, joined)
+            if self.without_views:
+                amp = self.settings.training.amp
+                self._table(lost_views(flow, splits["test"], amp), stage.lost_views)
         backbone = backbone_on(self.device, self.settings.backbone)
         describe(
             stage, self.category, self.data, self.settings, backbone, usual, test, held, unseen
@@ -197,7 +222,7 @@ class Job:
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
-        batch = max(1, PIXELS // backbone.size**2)
+        batch = together(backbone)
         return {
             name: FeatureStore.build(
                 self.features.features(name),
@@ -242,6 +267,9 @@ class Job:
             frame.insert(3, "agreement", scored.agreement.samples.numpy())
         if joined is not None:
             frame.insert(4, "combined", joined.numpy())
+        self._table(frame, path)
+
+    def _table(self, frame: pd.DataFrame, path: Path) -> None:
         with whole_file(path) as draft:
             frame.to_csv(draft, index=False)
 
@@ -258,3 +286,8 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 def backbone_on(device: str, name: str) -> Backbone:
     """A backbone with its weights, loaded once for all categories of this process."""
     return load_backbone(name).to(choose_device(device))
+
+
+def together(backbone: Backbone) -> int:
+    """How many samples go through the backbone at a time."""
+    return max(1, PIXELS // backbone.size**2)

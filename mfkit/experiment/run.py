@@ -1,27 +1,21 @@
 """From a folder of pictures to results: one category, or all of them, here or on many machines."""
 
 import os
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from mfkit import escape
-from mfkit.data import Category, DataSet, read_category
-from mfkit.errors import Diverged, InputError, cannot_write
+from mfkit.data import DataSet, read_category
+from mfkit.errors import InputError
+from mfkit.experiment.begun import Begun
 from mfkit.experiment.cluster import run_jobs
 from mfkit.experiment.cost import check_room, estimate
 from mfkit.experiment.devices import choose_device
-from mfkit.experiment.job import Job, backbone_on
-from mfkit.experiment.result_files import adopt, settle, tidy
-from mfkit.experiment.results import add_result, moved, open_results, same_data
-from mfkit.experiment.run_folder import FeatureFolder, RunFolder
+from mfkit.experiment.here import do_here, tell
+from mfkit.experiment.job import Job
 from mfkit.experiment.settings import choose_preset
-from mfkit.files import clear_drafts
 
 __all__ = ["run"]
 
@@ -42,7 +36,7 @@ def run(
     """Train and evaluate a flow on each category, but for what is done: see `RunFolder`.
 
     Arguments:
-        data: the root of a data set in Real-IAD's layout.
+        data: the root of a data set in Real-IAD's layout, or the folder of JSON files in it.
         out: folder of the results.
         category: a name or several; None takes all categories.
         preset: a name of `mfkit.PRESETS`.
@@ -64,60 +58,40 @@ def run(
         Diverged: the loss of the only category is not finite.
     """
     settings = choose_preset(preset, **changes)
-    if not 0 <= seed < 2**31:
-        raise InputError(f"'seed' should be from 0 to 2^31 - 1, got {seed}")
-    root = os.path.abspath(data)  # for workers elsewhere; a link stays one
     place = device if cluster else str(choose_device(device))
-    found, folder = DataSet(root, missing_views=missing_views), RunFolder(out)
-    _check_out(found, folder)
+    found = DataSet(os.path.abspath(data), missing_views=missing_views)  # for workers elsewhere
     names = [category] if isinstance(category, str) else list(category or found.categories)
     for name in names:
         found.file(name)  # a misspelt name stops before the work starts
-    config = {"data": root, "preset": preset, "seed": seed, "missing_views": missing_views}
-    config |= asdict(settings)
-    results = open_results(folder, config, names)
-    shared = Path(features or folder.features).resolve() / settings.backbone
-    whole = RunFolder(folder.path.resolve())
-
-    def job_of(part: Category) -> Job:
-        home = whole.category(part.name), FeatureFolder(shared / part.name)
-        keep = partial(add_result, whole, config, part.name)
-        return Job(part, found, settings, seed, place, *home, keep)
-
-    clear_drafts(folder.path)
-    if (before := results["config"]["data"]) != root:
-        _check_moved(found, before, results, job_of)
-        moved(folder, config)
-    jobs, troubles = _to_do(found, names, results, job_of)
+    begun = Begun(found, out, (preset, settings), seed, place, features, names, missing_views)
+    jobs, troubles = _to_do(begun, names)
     if jobs:
-        check_room(estimate(jobs.values()), folder.path, shared, "auto" if cluster else place)
-    finished = run_jobs(jobs, cluster) if cluster and jobs else _here(jobs)
+        needs = estimate(jobs.values())
+        check_room(needs, begun.folder.path, begun.features, "auto" if cluster else place)
+    finished = run_jobs(jobs, cluster) if cluster and jobs else do_here(jobs)
     for name, row in finished:
         if isinstance(row, Exception):
             troubles[name] = row
-            _tell(name, row)
+            tell(name, row)
         else:
-            results["categories"][name] = row
+            begun.results["categories"][name] = row
     _raise(troubles, alone=len(names) == 1)
-    return open_results(folder, config)
+    return begun.now()
 
 
-def _check_out(data: DataSet, out: RunFolder) -> None:
-    """Results must not lie among the data: results.json would be taken for a category."""
-    place = out.path.resolve()
-    if data.jsons.resolve() in (place, *place.parents) or place == data.root.resolve():
-        raise InputError(
-            f"--out {out.path} lies in the data set {data.root}, where results would be taken for "
-            "data: choose another folder"
-        )
-
-
-def _tell(name: str, trouble: Exception) -> None:
-    """Say what went wrong; where, if it is not the user's fault."""
-    print(escape.terminal(f"{name}: {trouble}"))
-    if not isinstance(trouble, InputError | Diverged):
-        where = "".join(traceback.format_exception(trouble))
-        print(escape.terminal(where), file=sys.stderr)
+def _to_do(begun: Begun, names: Sequence[str]) -> tuple[dict[str, Job], dict[str, Exception]]:
+    """Jobs for categories that have no result yet, and what is wrong with unreadable ones."""
+    jobs, troubles = {}, {}
+    for name in tqdm(names, desc="index"):
+        try:
+            if job := begun.left(read_category(begun.data, name)):
+                jobs[name] = job
+            else:
+                tqdm.write(f"{name}: done before")
+        except InputError as error:
+            tqdm.write(escape.terminal(f"{name}: {error}"))
+            troubles[name] = error
+    return jobs, troubles
 
 
 def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
@@ -126,85 +100,3 @@ def _raise(troubles: Mapping[str, Exception], alone: bool) -> None:
         raise next(iter(troubles.values()))
     if troubles:
         raise InputError("\n".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
-
-
-def _check_moved(
-    data: DataSet, before: str, results: dict, job_of: Callable[[Category], Job]
-) -> None:
-    """Whether results were made of the same data, which lay elsewhere then.
-
-    Raises:
-        InputError: some were not; features of one data set must not replace those of another.
-    """
-    for name, row in results["categories"].items():
-        if name in data.categories:
-            category = read_category(data, name)
-            digests = job_of(category).digests
-            if same_data(row, category, digests, str(data.root), before):
-                continue
-        raise InputError(
-            f"results.json is the result of another data: {name} in {data.root} is not what lay in "
-            f"{before}: choose the same data, another --out, or delete the folder"
-        )
-
-
-def _to_do(
-    data: DataSet, names: Sequence[str], results: dict, job_of: Callable[[Category], Job]
-) -> tuple[dict[str, Job], dict[str, Exception]]:
-    """Jobs for categories that have no result yet, and what is wrong with unreadable ones."""
-    jobs, troubles = {}, {}
-    for name in tqdm(names, desc="index"):
-        try:
-            job = job_of(read_category(data, name))
-            row = results["categories"].get(name)
-            if row is None or not _done(job, row, results["config"]["data"]):
-                jobs[name] = job
-        except InputError as error:
-            tqdm.write(escape.terminal(f"{name}: {error}"))
-            troubles[name] = error
-    return jobs, troubles
-
-
-def _done(job: Job, row: dict, before: str) -> bool:
-    """Whether a result is there, trained as long as asked for, of the data as they are now.
-
-    Arguments:
-        job: what would be done else.
-        row: of results.json.
-        before: where the data lay then.
-    """
-    name, wrong = job.category.name, settle(job.out, row)
-    if row["epochs"] < job.settings.training.epochs:
-        return False
-    sources = job.sources()
-    if not same_data(row, job.category, job.digests, str(job.data.root), before):
-        tqdm.write(f"{name}: its images, labels or defect masks have changed since it was done")
-        return False
-    if row.get("foreground") != sources["foreground"]:
-        tqdm.write(f"{name}: its foreground masks have changed since it was done")
-        return False
-    if "files" not in row:  # of an earlier mfkit
-        files = adopt(job.out)
-        wrong = [] if files else [f"{job.out.path} lacks files of its result"]
-        if files:
-            job.keep({**row, **sources, "mark": job.mark(sources), "files": files})
-    if wrong:
-        tqdm.write(f"{name}: {'; '.join(wrong)}; it is made again")
-        return False
-    tidy(job.out)
-    tqdm.write(f"{name}: done before")
-    return True
-
-
-def _here(jobs: dict[str, Job]) -> Iterator[tuple[str, dict | Exception]]:
-    """Do one job after the other in this process."""
-    for name, job in jobs.items():
-        backbone_on(job.device, job.settings.backbone)  # without its weights no job can be done
-        train, test = (len(samples) for samples in job.category.splits.values())
-        print(f"{name}: {train} training and {test} test samples")
-        try:
-            yield name, job.run()
-        except Exception as error:  # the other categories may fare better
-            if cannot_write(error):
-                raise
-            yield name, error

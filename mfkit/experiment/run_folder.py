@@ -33,6 +33,7 @@ class CategoryFolder:
         description: what the model has to know to score pictures.
         held_out: scores of sound samples that training has not seen.
         scores, maps, overview: of the test samples.
+        lost_views: S-AUROC if views are missing, where that was asked for.
         adeval: for the official tool.
         program, feature_program, onnx, card: of the deployed model.
         lock: held by the process that works here.
@@ -49,6 +50,7 @@ class CategoryFolder:
         self.scores = self.path / "scores.csv"
         self.maps = self.path / "maps.npy"
         self.overview = self.path / "overview.png"
+        self.lost_views = self.path / "lost_views.csv"
         self.adeval = self.path / "adeval.pkl"
         self.program = self.path / "score.pt2"
         self.feature_program = self.path / "score_features.pt2"
@@ -83,3 +85,10 @@ class FeatureFolder:
     def foreground(self, split: str, masks: str) -> Path:
         """The store of foreground masks of that name."""
         return self.path / f"{split}-{masks}.bool"
+
+    def clear(self) -> None:
+        """Delete features and masks, which can be made again; the digests stay."""
+        for store in [*self.path.glob("*.f16"), *self.path.glob("*.bool")]:
+            for suffix in (".json", ".crc", ".lock"):
+                store.with_suffix(suffix).unlink(missing_ok=True)
+            store.unlink(missing_ok=True)

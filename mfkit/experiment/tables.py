@@ -1,7 +1,7 @@
 """Results as tables: several runs side by side, and a run beside what is published."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,15 @@ from mfkit.experiment.evaluation import FURTHER, METRICS
 from mfkit.experiment.published import EACH, PUBLISHED
 from mfkit.experiment.results import read_results
 
-__all__ = ["COLUMNS", "FORMATS", "against_published", "render", "table"]
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "against_published",
+    "beside_published",
+    "mean_name",
+    "render",
+    "table",
+]
 
 MEAN = "mean"  # the row under all categories
 
@@ -93,10 +101,26 @@ def against_published(out: str | Path) -> pd.DataFrame:
     parts = results["categories"]
     if not parts:
         raise InputError(f"{out}: no category is finished yet; wait, or type its command again")
-    whole = set(parts) == set(FLIPS)
     rows = [_own(name, row, "max") for name, row in parts.items()]
-    mean = "mean of the 30" if whole else f"mean of {len(parts)}, not Real-IAD's 30"
-    rows += [_own(mean, results["mean"], rule) for rule in ("max", "mean")]
+    mean = mean_name(parts)
+    return beside_published(rows + [_own(mean, results["mean"], rule) for rule in ("max", "mean")])
+
+
+def mean_name(categories: Collection[str]) -> str:
+    """What a mean over these categories is called: only that of all 30 is Real-IAD's."""
+    count = len(categories)
+    return (
+        "mean of the 30" if set(categories) == set(FLIPS) else f"mean of {count}, not Real-IAD's 30"
+    )
+
+
+def beside_published(rows: Sequence[dict]) -> pd.DataFrame:
+    """Rows of one's own, and below them what others have published.
+
+    Arguments:
+        rows: "name", the metrics of `COLUMNS` in percent, "rule", "models" and "source".
+    """
+    rows = list(rows)
     for entry in PUBLISHED:
         figures = {title: getattr(entry, key) for key, title in COLUMNS.items()}
         rows.append(

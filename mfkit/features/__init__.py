@@ -7,13 +7,14 @@ Read in this order: `backbone` (the frozen network), `row_store` (numbers in one
 
 from mfkit.features.backbone import BACKBONES, Backbone, load_backbone
 from mfkit.features.border import dilate, object_mask
-from mfkit.features.feature_store import FeatureStore, present_views
+from mfkit.features.feature_store import READERS, FeatureStore, present_views
 from mfkit.features.foreground import ForegroundStore, to_positions
 from mfkit.features.masks import FileMasks, Masks, load_masks
 from mfkit.features.split import Split
 
 __all__ = [
     "BACKBONES",
+    "READERS",
     "Backbone",
     "FeatureStore",
     "FileMasks",

@@ -14,7 +14,9 @@ from mfkit.errors import InputError
 from mfkit.features.backbone import Backbone
 from mfkit.features.row_store import RowStore
 
-__all__ = ["FeatureStore", "present_views"]
+__all__ = ["READERS", "FeatureStore", "present_views"]
+
+READERS = 4  # threads that decode images
 
 
 class FeatureStore(RowStore):
@@ -107,7 +109,7 @@ def _prefetch(
         images = (sample.image(view, size) for view in range(len(sample.images)))
         return np.stack([black if image is None else image for image in images]), sample.present
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         waiting = deque(samples)
         loading: deque = deque()
         while waiting or loading:

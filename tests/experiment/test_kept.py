@@ -185,7 +185,7 @@ def test_files_of_two_results_are_never_mixed(root, tmp_path, monkeypatch, momen
     run(root, whole, epochs=4 if moment == "after the row" else 2)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         if moment == "before the row":
-            patch.setattr("mfkit.experiment.run.add_result", killed)
+            patch.setattr("mfkit.experiment.begun.add_result", killed)
         else:
             patch.setattr("mfkit.experiment.job.settle", killed)
         patch.setattr("mfkit.experiment.job.clear_stages", lambda stages: None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # who may import whom; what stands further up uses what stands further down
 ALLOWED = {
-    "__main__": {"endings", "errors", "escape"},
+    "__main__": {"endings", "errors", "escape", "options"},
     "course": {"data", "errors", "flow"},
     "explore": {
         "data",
@@ -31,6 +31,17 @@ ALLOWED = {
         "plot",
         "score",
     },
+    "study": {
+        "data",
+        "errors",
+        "escape",
+        "experiment",
+        "features",
+        "files",
+        "flow",
+        "plot",
+        "score",
+    },
     "experiment": {"data", "errors", "escape", "features", "files", "flow", "plot", "score"},
     "plot": {"data", "escape", "files", "palette", "score"},
     "score": {"flow"},
@@ -40,6 +51,7 @@ ALLOWED = {
     "palette": set(),
     "files": set(),
     "endings": set(),
+    "options": set(),
     "errors": {"escape"},
     "escape": set(),
 }

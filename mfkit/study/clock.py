@@ -1,0 +1,42 @@
+"""How far a study has come, and how long the rest will take."""
+
+import time
+
+from mfkit.study.forecast import Forecast
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """Counts trials by what they were foreseen to take; the pace so far tells about the rest.
+
+    Arguments:
+        forecast: of the trials that are left.
+        done: how many were done before.
+    """
+
+    def __init__(self, forecast: Forecast, done: int):
+        self.forecast, self.before, self.start = forecast, done, time.monotonic()
+        self.ended: set[str] = set()
+
+    def end(self, name: str) -> None:
+        """A trial is done, or has failed."""
+        self.ended.add(name)
+
+    def __str__(self) -> str:
+        count, whole = len(self.ended), len(self.forecast.jobs)
+        gone = sum(map(self.forecast.of, self.ended))
+        left = sum(map(self.forecast.of, self.forecast.jobs)) - gone
+        pace = (time.monotonic() - self.start) / gone if gone else 1.0  # seconds for one foreseen
+        return f"{self.before + count} of {self.before + whole} trials, {_time(left * pace)} left"
+
+
+def _time(seconds: float) -> str:
+    """A time as people say it.
+
+    Example:
+        >>> _time(40), _time(7_300)
+        ('1 min', '2 h 2 min')
+    """
+    minutes = round(seconds / 60 + 0.49)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
