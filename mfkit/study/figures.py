@@ -30,10 +30,10 @@ def per_category(rows: pd.DataFrame) -> Figure:
     means = means.loc[means["mean"].mean(axis=1).sort_values().index]
     figure = Figure(figsize=(8, 1.3 + 0.3 * len(means)), layout="constrained")
     ax = figure.subplots()
-    for variant in means["mean"]:
+    for variant in (each for each in VARIANTS if each in means["mean"]):
         _points(ax, means["mean"][variant], np.arange(len(means)), variant, means["std"][variant])
     ax.set_yticks(range(len(means)), map(escape.mathtext, means.index), fontsize=8)
-    ax.set(xlabel=AREA, ylim=(-0.6, len(means) - 0.4))
+    ax.set(xlabel=AREA, xlim=(None, 100.5), ylim=(-0.6, len(means) - 0.4))
     _finish(figure, ax)
     return figure
 
@@ -78,7 +78,7 @@ def without_views(lost: pd.DataFrame) -> Figure:
     Arguments:
         lost: of `lost_views`.
     """
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
     ax = figure.subplots()
     means = lost.groupby(["variant", "missing"])["S-AUROC"].mean()
     for variant in (v for v in VARIANTS if v in means.index):

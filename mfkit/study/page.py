@@ -129,6 +129,10 @@ class Page:
         parts, used = [], set()
         for title, chosen in worst(samples, variant).items():
             parts.append(f"<h2>The worst {title} of {escape.html(VARIANTS[variant])}</h2>")
+            if not len(chosen):
+                parts.append(
+                    "<p>None: every defective sample scores higher than every sound one.</p>"
+                )
             names = draw_worst(self.folder, rows, chosen, self.categories)
             used |= set(names)
             for name, row in zip(names, chosen.itertuples(), strict=True):

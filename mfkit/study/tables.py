@@ -8,7 +8,7 @@ import pandas as pd
 from mfkit import escape
 from mfkit.experiment import COLUMNS, METRICS, beside_published, mean_name
 from mfkit.score import standard_error
-from mfkit.study.variants import CONTROLS, OURS, VARIANTS
+from mfkit.study.variants import CONTROLS, OURS, VARIANTS, WORDS
 
 __all__ = ["all_tables"]
 
@@ -25,6 +25,7 @@ def all_tables(rows: pd.DataFrame, samples: pd.DataFrame) -> list[str]:
     variants = [variant for variant in VARIANTS if variant in set(rows["variant"])]
     parts = [
         "<h2>S-AUROC of each category</h2>",
+        f"<p>{WORDS}</p>",
         "<p>Percent, by the maximum rule; ± is the standard deviation over seeds. Grey is not "
         "above chance by two standard errors.</p>",
         _per_category(rows, samples, variants),
@@ -44,7 +45,8 @@ def all_tables(rows: pd.DataFrame, samples: pd.DataFrame) -> list[str]:
         _metrics(rows, variants),
         "<h2>Beside the published results</h2>",
         "<p>Each figure with its rule: how the image scores of a sample become its score. Compare "
-        "only figures of the same rule, and only means of the same categories.</p>",
+        "only figures of the same rule, and only means of the same categories: those of this study "
+        f"are the {mean_name(set(rows['category']))}.</p>",
         _published(rows, variants),
     ]
 
@@ -105,9 +107,8 @@ def _published(rows: pd.DataFrame, variants: Sequence[str]) -> str:
         for rule, key in (("max", "S-AUROC"), ("mean", METRICS["s_auroc_mean"])):
             figures = {title: seeds.loc[variant, title] for title in COLUMNS.values()}
             figures["S-AUROC"] = seeds.loc[variant, key]
-            name = f"{VARIANTS[variant]}, {mean_name(set(rows['category']))}"
             words = {"rule": rule, "models": "one a category", "source": "this study"}
-            own.append({"name": name, **figures, **words})
+            own.append({"name": f"{VARIANTS[variant]}, here", **figures, **words})
     frame = beside_published(own).reset_index()
     lines = [
         [

@@ -5,16 +5,21 @@ from dataclasses import replace
 from mfkit.errors import InputError
 from mfkit.experiment import Preset, size_of
 
-__all__ = ["CONTROLS", "OURS", "VARIANTS", "choose_variants", "seeds_of", "settings_of"]
+__all__ = ["CONTROLS", "OURS", "VARIANTS", "WORDS", "choose_variants", "seeds_of", "settings_of"]
 
 OURS = "wheel"
 VARIANTS = {
     OURS: "Multi-Flow",
-    "separated": "separated: a flow for each camera",
-    "separated-large": "separated, with as many weights",
-    "gaussian": "a Gaussian for each camera and position",
+    "separated": "separated",
+    "separated-large": "separated, as large",
+    "gaussian": "Gaussian",
 }
 """Names of folders, and what a table calls them."""
+WORDS = (
+    "Multi-Flow: one flow whose cameras talk. Separated: the same without messages, a flow for "
+    "each camera. Separated, as large: the same, widened to as many weights. Gaussian: one for "
+    "each camera and position, fitted at once."
+)
 CONTROLS = tuple(name for name in VARIANTS if name != OURS)
 
 

@@ -16,7 +16,7 @@ MOST = 10
 
 
 def worst(samples: pd.DataFrame, variant: str) -> dict[str, pd.DataFrame]:
-    """The most sound-looking defective samples, and the most unusual sound ones.
+    """Defective samples that score less than sound ones, and sound ones that score more.
 
     Compared over categories in standard deviations of the sound samples of each.
 
@@ -29,8 +29,11 @@ def worst(samples: pd.DataFrame, variant: str) -> dict[str, pd.DataFrame]:
     """
     own = samples[samples["variant"] == variant]
     own = own[own["seed"] == own["seed"].min()]
-    misses = own[own["label"]].sort_values("unusual", kind="stable")
-    alarms = own[~own["label"]].sort_values("unusual", ascending=False, kind="stable")
+    lowest = own[own["label"]].groupby("category")["score"].min()
+    misses = own[own["label"] & (own["found"] < 1)]
+    alarms = own[~own["label"] & (own["score"] >= own["category"].map(lowest))]
+    misses = misses.sort_values("unusual", kind="stable")
+    alarms = alarms.sort_values("unusual", ascending=False, kind="stable")
     return {"misses": misses[:MOST], "false alarms": alarms[:MOST]}
 
 

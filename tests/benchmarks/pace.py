@@ -20,6 +20,8 @@ def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
         for column, call in enumerate(calls):
             start = time.perf_counter()
             call()
+            if torch.cuda.is_available():  # a GPU is still at work when a call returns
+                torch.cuda.synchronize()
             row[column] = time.perf_counter() - start
     return np.median(seconds[1:], axis=0).tolist()
 
@@ -27,9 +29,9 @@ def medians(calls: Sequence[Callable], rounds: int = 5) -> list[float]:
 def training_step(flow: MultiFlow, x: Tensor, training: Training) -> Callable:
     """A step of `mfkit.train` on features (B, V, C, H, W), to be called without arguments."""
     optimizer = torch.optim.AdamW(flow.parameters(), training.learning_rate, fused=True)
-    present = torch.ones(x.shape[:2], dtype=torch.bool)
-    counts = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool)
-    batch = Batch(x, flow.draw_noise(len(x)), present, counts)
+    present = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    counts = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool, device=x.device)
+    batch = Batch(x, flow.draw_noise(len(x)).to(x.device), present, counts)
     return lambda: _step(flow.train(), optimizer, batch, training)
 
 

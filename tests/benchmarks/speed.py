@@ -2,6 +2,7 @@
 
     python tests/benchmarks/speed.py          # about half an hour; writes the page and its numbers
     python tests/benchmarks/speed.py steps    # a part of it again: steps, around or growth
+    python tests/benchmarks/speed.py --device cuda     # the steps on a GPU: see gpu.py
 
 The baseline is the straightforward form of the st-network, one convolution for each directed edge
 as in the released layout, written for this comparison. Times are medians of steps that the forms
@@ -331,8 +332,12 @@ def page(results: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="*", choices=(*MEASURED, "all"), default="all")
+    parser.add_argument("--device", default="cpu", help="cuda: steps on a GPU, a page of their own")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.device != "cpu":
+        command = [sys.executable, Path(__file__).with_name("gpu.py"), "--device", options.device]
+        sys.exit(subprocess.run(command, check=False).returncode)
     if options.peak:
         _peak(*options.peak)
         return

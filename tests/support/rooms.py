@@ -21,6 +21,7 @@ BOXES = {
     "data": (90, 550, 250),
     "flow": (540, 550, 250),
     "inspection": (560, 20, 300),
+    "study": (290, 20, 250),
 }
 TITLES = {
     "data": "pictures → samples",
@@ -30,6 +31,7 @@ TITLES = {
     "experiment": "train, evaluate, compare",
     "inspection": "new pictures → verdicts",
     "explore": "look inside",
+    "study": "many trials → one page",
     "course": "what notebooks share",
 }
 LINE, TOP = 15, 46  # px: between two lines of a box, and above the first

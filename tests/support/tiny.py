@@ -1,6 +1,7 @@
 """A backbone, settings and flows that a test can wait for."""
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from mfkit.experiment import Preset, Training
@@ -21,6 +22,11 @@ def tiny_settings() -> Preset:
     """A flow and a training that take a second."""
     training = Training(epochs=2, batch=4, learning_rate=1e-2, clip_norm=1.0)
     return Preset(backbone="tiny", blocks=2, hidden=4, training=training)
+
+
+def plain_overview(*arguments, **options) -> Figure:
+    """In place of `plot.overview`, whose many small pictures take longer than a tiny training."""
+    return Figure(figsize=(1, 1))
 
 
 def awake(flow: MultiFlow, std: float = 1.0, generator: torch.Generator | None = None) -> MultiFlow:
