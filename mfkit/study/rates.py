@@ -12,6 +12,7 @@ import torch
 
 from mfkit import plot
 from mfkit.data import Sample, doubts
+from mfkit.errors import InputError
 from mfkit.experiment import (
     Job,
     Preset,
@@ -77,31 +78,36 @@ class Rates:
     speeds: dict[Preset, Speed]
 
 
-def measure(jobs: Sequence[Job], device: str, folder: Path) -> Rates:
+def measure(job: Job, variants: Sequence[Preset], device: str, folder: Path) -> Rates:
     """Do a little of everything.
 
     Arguments:
-        jobs: their settings are tried, on samples of the first one's category.
+        job: on samples of its category.
+        variants: settings that are tried.
         device: see `mfkit.experiment.choose_device`.
         folder: on the disk that will hold the results.
+
+    Raises:
+        InputError: some samples cannot be read, or all test samples are of one kind.
     """
-    first = jobs[0]
     device = str(choose_device(device))
-    whole, views = first.category, first.category.views
+    whole, views = job.category, job.category.views
     samples = _spread([*whole.train, *whole.test], max(2, IMAGES // views))
     kinds = [[s for s in whole.test if s.label == label] for label in (True, False)]
+    if not all(kinds):
+        raise InputError(f"{whole.name}: the test split should hold sound and defective samples")
     judged = [kind[n % len(kind)] for n in range(MORE) for kind in kinds][:MORE]
     with tempfile.TemporaryDirectory(prefix=TRIAL, dir=folder) as place:
-        features, foreground = _images(first, samples, device, Path(place))
-        speeds, drawn = {}, _drawn(first, judged)
-        for number, settings in enumerate(dict.fromkeys(job.settings for job in jobs)):
+        features, foreground = _images(job, samples, device, Path(place))
+        speeds, drawn = {}, _drawn(job, judged)
+        for number, settings in enumerate(variants):
             flow = new_flow(settings, views, drawn.features.shape[2:]).to(device)
             speeds[settings] = _speed(flow, settings, drawn, Path(place) / f"{number}")
         scored = score_split(flow.eval(), drawn, amp=settings.training.amp)
         judging = _line(lambda n: (doubts(judged[:n]), compare(*_first(n, drawn, scored))))
         draw = partial(plot.overview, judged, scored.scores)
         picture = _seconds(lambda: plot.save(draw(), Path(place) / "overview.png"))
-    reading = _reading(first, samples)
+    reading = _reading(job, samples)
     return Rates(device, reading, features, foreground, judging, picture, speeds)
 
 

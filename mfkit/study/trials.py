@@ -5,6 +5,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -158,11 +159,20 @@ def _left(
 
 
 def _forecast(jobs: Mapping[str, Job], device: str, folder: StudyFolder) -> Forecast:
-    """Measured here, on the first category."""
+    """Measured here, on the first category of which some images can be read.
+
+    What is wrong with others is told in their turn.
+    """
     for left in folder.path.glob(f"{TRIAL}*"):  # of a killed process
         shutil.rmtree(left, ignore_errors=True)
     print("a trial step and some trial images tell how long it will take ...", flush=True)
-    return Forecast(measure(list(jobs.values()), device, folder.path), jobs)
+    settings = list(dict.fromkeys(job.settings for job in jobs.values()))
+    first = {job.category.name: job for job in reversed(jobs.values())}
+    *others, last = reversed(first.values())
+    for job in others:
+        with suppress(InputError):
+            return Forecast(measure(job, settings, device, folder.path), jobs)
+    return Forecast(measure(last, settings, device, folder.path), jobs)
 
 
 def _do(
