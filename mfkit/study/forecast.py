@@ -95,7 +95,7 @@ def _training(job: Job, rates: Rates) -> float:
     speed, training = rates.speeds[job.settings], job.settings.training
     samples = len(job.category.train)
     samples -= int(samples * job.settings.held_out)
-    seconds = speed.fit[0] + samples * speed.fit[1]
+    seconds = (1 + training.folds) * (speed.fit[0] + samples * speed.fit[1])
     if job.settings.method == "flow":
         done = len(pd.read_csv(job.out.history)) if job.out.history.exists() else 0
         steps = max(1, samples // training.batch)

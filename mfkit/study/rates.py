@@ -172,7 +172,7 @@ def _speed(flow: MultiFlow | Neighbours, settings: Preset, drawn: Split, place: 
     step = epoch = 0.0
     if settings.method == "flow":
         size = min(settings.training.batch, len(drawn))
-        training = replace(settings.training, epochs=EPOCHS, batch=size)
+        training = replace(settings.training, epochs=EPOCHS, batch=size, folds=0)
         start = time.perf_counter()
         steps = train(flow, drawn.part(range(size)), training, place)["seconds"]
         besides = time.perf_counter() - start - steps.sum() - whole - size * each

@@ -31,7 +31,8 @@ def training_step(flow: MultiFlow, x: Tensor, training: Training) -> Callable:
     optimizer = torch.optim.AdamW(flow.parameters(), training.learning_rate, fused=True)
     present = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     counts = torch.ones(*x.shape[:2], *x.shape[3:], dtype=torch.bool, device=x.device)
-    batch = Batch(x, flow.draw_noise(len(x)).to(x.device), present, counts)
+    noise, log_det = flow.draw_noise(len(x)).to(x.device), x.new_zeros(counts.shape)
+    batch = Batch(x, log_det, noise, present, counts)
     return lambda: _step(flow.train(), optimizer, batch, training)
 
 

@@ -116,7 +116,8 @@ def test_a_step_takes_the_memory_that_is_foreseen_and_micro_batches_take_less(de
         x = torch.randn(shape, device=device)
         present = torch.ones(shape[:2], dtype=torch.bool, device=device)
         counts = torch.ones(*shape[:2], *shape[3:], dtype=torch.bool, device=device)
-        batch = Batch(x, flow.draw_noise(len(x)).to(device), present, counts)
+        noise, log_det = flow.draw_noise(len(x)).to(device), x.new_zeros(counts.shape)
+        batch = Batch(x, log_det, noise, present, counts)
         training = Training(micro_batch=micro)
         _step(flow.train(), optimizer, batch, training)  # moments are there now
         optimizer.zero_grad(set_to_none=True)
