@@ -76,6 +76,15 @@ def features(folder: Path, options) -> dict:
     return {"images": 5 * (TRAIN + SOUND + BAD)}
 
 
+def decoding(folder: Path, options) -> dict:
+    """One processor reads images of 1024 px and reduces them to the 768 px of the backbone."""
+    samples = read_category(folder, "audiojack").train[: options.samples]
+    for sample in samples:
+        for view in range(len(sample.images)):
+            sample.image(view, 768)
+    return {"images": 5 * len(samples)}
+
+
 def backbone(folder: Path, options) -> dict:
     """EfficientNet-B5 with random weights."""
     network = load_backbone("efficientnet_b5", pretrained=False)
@@ -107,9 +116,11 @@ def evaluation(folder: Path, options) -> dict:
     return {"images": 5 * options.samples}
 
 
-STAGES = {stage.__name__: stage for stage in (features, backbone, foreground, training, evaluation)}
+STAGES = (features, decoding, backbone, foreground, training, evaluation)
+STAGES = {stage.__name__: stage for stage in STAGES}
 PLAN = [  # what is printed, the stage, the flow's preset, samples of a micro-batch
     ("features", "features", "paper", None),
+    ("decoding at 768 px", "decoding", "paper", None),
     ("backbone", "backbone", "paper", None),
     ("foreground", "foreground", "paper", None),
     *(
@@ -156,6 +167,11 @@ def estimate(seconds: dict[str, float]) -> None:
     print(f"assumed: {ASSUMED}")
     for name, value in hours.items():
         print(f"{name:22} {value / 3600:6.2f} h")
+    decoding, network = seconds["decoding"], of_image / ASSUMED["backbone"]
+    print(
+        f"decoding {1e3 * decoding:.0f} ms of a processor, backbone {1e3 * network:.1f} ms of the "
+        f"GPU an image: {decoding / network:.0f} processors keep it busy"
+    )
     total = sum(hours.values()) / 3600
     print(f"one GPU {total:.1f} h, eight GPUs {total / 8 * 32 / 30:.1f} h (four rounds of eight)")
     weights = sum(p.numel() for p in new_flow(PRESETS["paper"], 5, SHAPE).parameters())
