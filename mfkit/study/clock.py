@@ -23,6 +23,12 @@ class Clock:
         """A trial is done, or has failed."""
         self.ended.add(name)
 
+    def summary(self) -> str:
+        """What was foreseen for the trials that have ended, and what they took."""
+        foreseen = sum(map(self.forecast.of, self.ended))
+        took = time.monotonic() - self.start
+        return f"foreseen {_time(foreseen)} of one worker, took {_time(took)}"
+
     def __str__(self) -> str:
         count, whole = len(self.ended), len(self.forecast.jobs)
         gone = sum(map(self.forecast.of, self.ended))

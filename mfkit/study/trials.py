@@ -116,8 +116,9 @@ def run_study(
             _clear(runs, read, troubles)
         rows = page.write()
     print(f"results: {folder.page}")
-    if troubles:
-        raise InputError("\n".join(f"{name}: {trouble}" for name, trouble in troubles.items()))
+    if troubles:  # what is wrong with a category is told by each of its trials
+        told = (f"{name.split(',')[0]}: {trouble}" for name, trouble in troubles.items())
+        raise InputError("\n".join(dict.fromkeys(told)))
     return rows
 
 
@@ -201,6 +202,7 @@ def _do(
             if time.monotonic() > written + EVERY:
                 page.write(str(clock))
                 written = time.monotonic()
+    print(clock.summary())
 
 
 def _clear(
