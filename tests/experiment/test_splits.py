@@ -36,6 +36,7 @@ def test_a_split_is_named_on_the_command_line(root, tmp_path, capsys):
     for jsons in ("realiad_jsons_sv", "realiad_jsons_fuiad_0.1", "realiad_jsons"):
         out = tmp_path / jsons
         command = ["--data", str(root), "--jsons", jsons]
+        capsys.readouterr()
         assert main(["run", *command, "--out", str(out)]) == 0
         said = capsys.readouterr().out
         trained[jsons] = int(re.search(r"audiojack: (\d+) training", said)[1])

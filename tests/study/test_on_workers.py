@@ -41,6 +41,7 @@ def small():
         patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
         patch.setitem(PRESETS, "workshop", tiny_settings())
         patch.setattr("mfkit.plot.overview", plain_overview)
+        patch.setattr("mfkit.study.worst.MOST", 2)
         patch.setattr("dask.system.cpu_count", lambda: 2)
         patch.setenv("PLAIN_OVERVIEW", "1")
         preload = [str(Path(tiny.__file__).with_name("tiny_worker.py"))]

@@ -22,6 +22,7 @@ from mfkit.study import VARIANTS, StudyFolder, run_study
 from mfkit.study.findings import defects, finished_rows, lost_views, scored
 from mfkit.study.study_folder import Trial
 from mfkit.study.variants import settings_of
+from mfkit.study.worst import worst
 
 NAMES, SEEDS = ("audiojack", "mint"), (0, 1)
 TRIALS = len(NAMES) * (3 * len(SEEDS) + 1)  # of a Gaussian nothing is drawn
@@ -34,6 +35,7 @@ def small():
         patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
         patch.setitem(PRESETS, "workshop", tiny_settings())
         patch.setattr("mfkit.plot.overview", plain_overview)
+        patch.setattr("mfkit.study.worst.MOST", 2)
         yield
 
 
@@ -193,6 +195,23 @@ def test_missing_views_are_measured_for_one_seed(whole):
     expected = rows.set_index(keys)["S-AUROC"].loc[full.index]
     np.testing.assert_allclose(full, expected)
     assert lost.groupby("missing")["S-AUROC"].mean().nunique() > 1
+
+
+def test_the_worst_are_told_from_those_that_were_told_apart(whole):
+    folder = StudyFolder(whole)
+    rows = finished_rows(folder, planned())
+    samples = scored(folder, rows)
+    chosen = worst(samples, "wheel")
+    misses, alarms = chosen["misses"], chosen["false alarms"]
+    assert len(misses) == len(alarms) == 2 and (misses["found"] < 1).all()
+    assert misses["label"].all() and not alarms["label"].any()
+    assert misses["unusual"].is_monotonic_increasing and alarms["unusual"].is_monotonic_decreasing
+    perfect = samples.assign(score=samples["label"], found=1.0)
+    assert [len(part) for part in worst(perfect, "wheel").values()] == [0, 0]
+    page = (whole / "results.html").read_text()
+    pictures = {f"pictures/{path.name}" for path in (whole / "pictures").iterdir()}
+    assert len(pictures) == 4 and set(re.findall(r'src="(pictures/.*?)"', page)) == pictures
+    assert all(re.findall(r'<img [^>]*alt="(.*?)"', page))
 
 
 def test_a_separated_flow_can_be_as_large():
