@@ -41,8 +41,10 @@ def _time(seconds: float) -> str:
     """A time as people say it.
 
     Example:
-        >>> _time(40), _time(7_300)
-        ('1 min', '2 h 2 min')
+        >>> _time(40), _time(400), _time(7_300)
+        ('40 s', '7 min', '2 h 2 min')
     """
-    minutes = round(seconds / 60 + 0.49)
+    if seconds < 180:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -116,7 +116,8 @@ def test_an_interrupted_study_goes_on_to_the_same_page(data, whole, tmp_path, mo
     study(data, tmp_path)
     told = capsys.readouterr().out
     assert re.search(rf"\n([3-9]|1\d) of {TRIALS} trials are done", told)
-    assert f"{TRIALS} of {TRIALS} trials, 0 min left" in told
+    assert f"{TRIALS} of {TRIALS} trials, 0 s left" in told
+    assert re.search(r"\nforeseen \d+ \w+ of one worker, took \d+ \w+\n", told)
     assert (tmp_path / "results.html").read_bytes() == (whole / "results.html").read_bytes()
 
 
