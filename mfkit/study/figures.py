@@ -61,7 +61,8 @@ def per_group(samples: pd.DataFrame) -> Figure:
             _points(ax, places, part["mean"], variant, None, part["std"])
         ax.set_xticks(range(len(groups)), [_name(column, each) for each in groups], fontsize=8)
         if column == "code":
-            ax.tick_params(axis="x", rotation=40)
+            for label in ax.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
         count = bad.drop_duplicates(["category", "sample"])[column].value_counts()
         for place, group in enumerate(groups):
             ax.annotate(f"{count[group]}", (place, 1.01), xycoords=("data", "axes fraction"),

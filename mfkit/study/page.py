@@ -80,14 +80,11 @@ class Page:
         return rows.drop(columns=["data", "mark"])
 
     def _state(self, rows: pd.DataFrame, progress: str | None) -> str:
-        lacking = len(self.planned) - len(rows)
         if progress:
             return f"Still at work: {progress}. This page renews itself."
-        return (
-            f"{lacking} trials are missing: they failed."
-            if lacking
-            else (f"{len(self.categories)} categories, {len(rows)} trials.")
-        )
+        if lacking := len(self.planned) - len(rows):
+            return f"{lacking} trials are missing: they failed."
+        return f"Categories: {len(self.categories)}, trials: {len(rows)}."
 
     def _samples(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Of `scored`, with code, shows and size of each sample."""
