@@ -32,13 +32,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-import tqdm
 import tqdm.auto
 from IPython.display import Image
 from torch.nn import functional as F
 
 FAST = os.environ.get("MFKIT_FAST") == "1"
-tqdm.auto.tqdm = functools.partial(tqdm.auto.tqdm, disable=FAST)  # no bars in stored outputs
+bars = functools.partialmethod(tqdm.auto.tqdm.__init__, disable=FAST)
+tqdm.auto.tqdm.__init__ = bars  # none in stored outputs
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # FrEIA's first import on Python 3.12+
 try:
