@@ -36,7 +36,7 @@ _HOME = {  # where the public names live
     "palette": "HEAT PALETTE",
     "plot": "contact_sheet overview",
     "score": "Agreement PixelMetrics Scores Usual agreement_map auroc image_scores mean_scores"
-    " nll_map pixel_map quiet_background sample_scores swap_views who_helps",
+    " nll_map pixel_map quiet_background sample_scores standard_error swap_views who_helps",
 }
 _ROOM = {name: room for room, names in _HOME.items() for name in names.split()}
 __all__ = sorted(_ROOM)

@@ -5,9 +5,9 @@ and `solutions/NN_name.ipynb`: the setup cells and the solved exercises. Cells b
 no others:
 
     card      the first cell. "# 3 Score every position", then the paragraphs "**You build** ...",
-              "**You will be able to** ...", "**You need** ...", "**Time and memory** 40 minutes",
-              "**From mfkit** ...". Title, "You build" and the first "N minutes" go into the table
-              of the course.
+              "**You will be able to** ...", "**You need** ...", "**Time and memory** 40 minutes
+              ..., 75 with the exercises", "**From mfkit** ...". Title, "You build" and minutes go
+              into the table of the course.
     setup     imports, seeds, data; also part of the solutions. A lesson runs in notebooks/, its
               solutions in notebooks/solutions/: `mfkit.course.places.find_data()` works in both.
     exercise  a question (markdown), or its code: given lines, MARKER, the solution; then, if a
@@ -59,14 +59,19 @@ def tags(cell: NotebookNode) -> list[str]:
 
 
 def card(name: str) -> tuple[str, str, str]:
-    """Title, what one builds and minutes of a lesson, from its top card."""
+    """Title, what one builds and minutes of a lesson, from its top card.
+
+    Minutes are "40", or "40 / 75" where the card says how many they are with the exercises.
+    """
     text = read_source(name)[0].source
     parts = (r"^# (.+)$", r"\*\*You build\*\*:? (.+?)\.?$", r"(\d+) minutes")
     paragraphs = re.sub(r"(?<=\S)\n(?=\w)", " ", text)
     found = [re.search(part, paragraphs, re.MULTILINE) for part in parts]
     if not all(found):
         sys.exit(f"source/{name}.py: the first cell should be a card as lessons.py describes it")
-    return tuple(match[1] for match in found)
+    title, built, minutes = (match[1] for match in found)
+    longer = re.search(r"(\d+) with the exercises", paragraphs)
+    return title, built, f"{minutes} / {longer[1]}" if longer else minutes
 
 
 def navigation(name: str, folder: str = "") -> str:
@@ -90,7 +95,7 @@ def navigation(name: str, folder: str = "") -> str:
 
 def course_table(folder: str = "") -> str:
     """The lessons as a markdown table; `folder` is where they lie, seen from the reader."""
-    rows = ["| lesson | you build | minutes |", "|---|---|---|"]
+    rows = ["| lesson | you build | minutes / with exercises |", "|---|---|---|"]
     for name in names():
         title, built, minutes = card(name)
         rows.append(f"| [{title}]({folder}{name}.ipynb) | {built} | {minutes} |")

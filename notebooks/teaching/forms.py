@@ -21,11 +21,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import lessons  # noqa: E402
-from lessons import MARKER, Exercise, tags  # noqa: E402
+import lessons
+from lessons import MARKER, Exercise, tags
 
 RUNS = HERE.parents[1] / "runs"
-FETCH = '''\
+FETCH = """\
 # Colab starts empty: this cell fetches the project and installs what is missing (two minutes).
 import importlib.util
 import os
@@ -40,7 +40,7 @@ if importlib.util.find_spec("mfkit") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", PROJECT], check=True)
     importlib.invalidate_caches()
 os.chdir(PROJECT / "notebooks")
-os.environ.setdefault("MFKIT_FAST", "1")  # "0" takes all samples and steps'''
+os.environ.setdefault("MFKIT_FAST", "1")  # "0" takes all samples and steps"""
 POINTS = 1  # of each exercise
 
 
