@@ -481,10 +481,10 @@ show([0, 1, *ranked[:3].tolist(), *ranked[-2:].tolist()], nll, "two sound, three
 # Lesson 1 ended with a debt: its distance hardly saw the missing screw of sample `QS 0001`. Here it
 # is again, seen by C1, and where its peak stands among the peaks of all sound views.
 
-# %% alt="The view of C1 without its screw: the brightest place of the map lies at the hole"
+# %% alt="A sound view, and one without its screw, whose map is brightest at the hole"
 names = [(sample.code, sample.number) for sample in category.test]
 screw = names.index(("QS", "0001"))
-show([screw], nll, "a screw is missing")
+show([0, screw], nll, "a sound view, and one without its screw")
 pixels = category.test[screw].mask(0, 256).reshape(16, 16, 16, 16).sum(axis=(1, 3))
 (i, j), (k, m) = divmod(int(nll[screw].argmax()), 16), divmod(int(pixels.argmax()), 16)
 print("the brightest position is", max(abs(i - k), abs(j - m)), "away from the middle of the hole")
