@@ -522,13 +522,15 @@ print("log-determinants alone are worse than a guess:", alone["minus log-determi
 
 # %% [markdown]
 # The squares find the defect: unusual features land far from the centre. The log-determinant alone
-# is worse than a guess. Where something is unusual the flow stretches *more*, as it did around the
-# arcs of lesson 2, so this term calls a defect a little more likely. Why keep it, if the squares
-# alone rank our views as well as the sum does? Because squares alone are no likelihood. A flow that
-# is trained on them would shrink everything to zero and know nothing; and the squares of two flows,
-# or of two positions of which the flow is sure of one, have no common yardstick. The
-# log-determinant is that yardstick. It changes slowly from place to place, which is why it harms
-# the ranking so little.
+# is worse than a guess. Its map is bright where sound parts vary, at screws and letters, since
+# there the flow is less sure and stretches less. Where something is unusual it stretches *more*, as
+# it did around the arcs of lesson 2: at the hole the map is darker than at the two screws beside
+# it. So this term calls a defect a little more likely.
+#
+# Why keep it, if the squares alone rank our views as well as the sum does? Because squares alone
+# are no likelihood. A flow that is trained on them would shrink everything to zero and know
+# nothing. And the squares of two positions, or of two flows, have no common yardstick, if one of
+# them is surer than the other. The log-determinant is that yardstick.
 #
 # ## From a map to a score for the image
 #
