@@ -53,7 +53,7 @@ site: .venv/mfkit-site
 
 # All that the course needs, as wheels for a stick: TEACHING.md. PIP_OPTIONS, such as an index of CPU builds.
 wheelhouse:
-	$(PYTHON) -m pip wheel --wheel-dir runs/wheelhouse $(PIP_OPTIONS) 'setuptools>=77' '.[course]'
+	$(PYTHON) -m pip wheel --wheel-dir runs/wheelhouse --find-links runs/wheelhouse $(PIP_OPTIONS) 'setuptools>=77' '.[course]'
 
 # Makes environments of gigabytes, runs lessons in the full setting: half an hour, and a network.
 test-kit: .venv/mfkit-test

@@ -402,11 +402,11 @@ for view, largest in enumerate(edge_map.amax(dim=(1, 2))):
 
 # %% [markdown]
 # C4 and C5 have one bright place each, and it lies inside the line around the broken edge. The
-# other views stay darker, as they should, for they show nothing wrong. Their largest distances lie
-# at the border of the picture, where there is only ground: sound features vary half as much there
-# as inside, and in units of a small spread a small change is a large distance. Nobody told the
-# program what damage is. It has only seen sound objects, and it noticed that this place does not
-# look like them.
+# other views stay darker, as they should, for they show nothing wrong. Some of their largest
+# distances lie at the border of the picture, where there is only ground: sound features vary half
+# as much there as inside, and in units of a small spread a small change is a large distance. Nobody
+# told the program what damage is. It has only seen sound objects, and it noticed that this place
+# does not look like them.
 #
 # So are we done? Let us try the missing screw, one of the largest defects.
 
@@ -442,10 +442,11 @@ for view in range(5):
     print(f"C{view + 1}: {counts[0]:2} of 112 channels at the hole, {usual:4.1f} in sound parts")
 
 # %% [markdown]
-# More than in sound parts, but most channels say "as usual": a screw may have a cross or a line,
-# at any angle, so a channel by itself varies a lot there. The mean over 112 channels drowns the few
-# that speak. And it knows nothing of *combinations*: channels of sound parts rise and fall
-# together, and two values may both be usual while the pair is not. Two channels show it.
+# In most views these are more than in sound parts, but most channels say "as usual": a screw may
+# have a cross or a line, at any angle, so a channel by itself varies a lot there. The mean over 112
+# channels drowns the few that speak. And it knows nothing of *combinations*: channels of sound
+# parts rise and fall together, and two values may both be usual while the pair is not. Two channels
+# show it.
 
 # %%
 pair = torch.tensor([[1.0, 0.9], [0.9, 1.0]])  # covariance: the two rise and fall together

@@ -1,4 +1,4 @@
-"""Lessons 2 and 3 as `make lab` runs them: what is called true in the fast setting is true here."""
+"""Lessons 2 and 3 as `make lab` runs them: what is true in the fast setting is true here."""
 
 import os
 import re
@@ -29,8 +29,13 @@ def verdicts(path):
     return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["02_density", "03_score"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("02_density", marks=pytest.mark.slow),
+        pytest.param("03_score", marks=pytest.mark.kit),  # minutes: `make test-kit` asks for it
+    ],
+)
 def test_verdicts_are_the_same_in_the_full_setting(name, tmp_path):
     path, full = NOTEBOOKS / f"{name}.ipynb", tmp_path / "full.ipynb"
     environment = {key: value for key, value in os.environ.items() if key != "MFKIT_FAST"}
