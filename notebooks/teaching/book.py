@@ -16,6 +16,7 @@ from sphinx.cmd.build import main as sphinx
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+EXPLORER = "notebooks/explorer.html"  # what `python -m mfkit explore` makes
 PAGES = (
     "notebooks/*.ipynb",
     "notebooks/solutions/*.ipynb",
@@ -29,6 +30,16 @@ PAGES = (
 def stage(folder: Path) -> None:
     """Lay out what Sphinx reads: settings, contents and pages, where their links expect them."""
     shutil.copytree(HERE / "book", folder, dirs_exist_ok=True)
+    (folder / "extra").mkdir()
+    if (ROOT / EXPLORER).exists():
+        for where in ("", "extra"):  # where links look for it, and what is copied as it is
+            copy = folder / where / EXPLORER
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / EXPLORER, copy)
+        with (folder / "index.md").open("a", encoding="utf-8") as index:
+            index.write(
+                f'\nTo play with: <a href="{EXPLORER}">the explorer</a>, a page by itself.\n'
+            )
     for page in sorted(path for pattern in PAGES for path in ROOT.glob(pattern)):
         copy = folder / page.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,8 @@ def test_every_page_opens_from_disk_and_asks_no_host(browser, site):
                 assert (ROOT / unquote(target.path)).exists(), f"{path.name}: {link}"
         assert page.evaluate(FORMULAS) == [], path
         formulas += page.locator("math").count()
-        assert not re.search(r"\$\$|\\frac|\\mathrm", page.locator("article").inner_text())
+        for article in page.locator("article").all():  # the explorer's page has none
+            assert not re.search(r"\$\$|\\frac|\\mathrm", article.inner_text())
     assert formulas > 200
     assert troubles == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "about:"))] == []

@@ -3,6 +3,8 @@
 Formulas become MathML while the book is built, so they show without a script and without a network.
 """
 
+import re
+
 from docutils import nodes
 from latex2mathml.converter import convert
 
@@ -15,6 +17,7 @@ html_title = project
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_copy_source = False
+html_extra_path = ["extra"]  # pages that are finished
 html_show_search_summary = False  # it would fetch pages, which a browser refuses from disk
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "html_image"]
@@ -23,11 +26,13 @@ nb_execution_mode = "off"  # the notebooks bring their outputs
 nb_ipywidgets_js = {}  # widgets show their pictures; the scripts would come from a host
 nb_merge_streams = True
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
+THIN = '<mspace width="0.17em" />'  # between the name of a function and its argument
 
 
 def _mathml(writer, node: nodes.math | nodes.math_block) -> None:
     block = isinstance(node, nodes.math_block)
     formula = convert(node.astext(), display="block" if block else "inline")
+    formula = re.sub(r"(?<=<mi>)(log|exp|det|arctan)</mi>(?=<m[in]>)", r"\1</mi>" + THIN, formula)
     writer.body.append(f'<div class="formula">{formula}</div>' if block else formula)
     raise nodes.SkipNode
 
