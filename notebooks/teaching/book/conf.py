@@ -26,13 +26,16 @@ nb_execution_mode = "off"  # the notebooks bring their outputs
 nb_ipywidgets_js = {}  # widgets show their pictures; the scripts would come from a host
 nb_merge_streams = True
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
-THIN = '<mspace width="0.17em" />'  # between the name of a function and its argument
+THIN = '<mspace width="0.17em" />'
+NAMED = r"<mi>(log|exp|det|arctan)</mi>(?=<m(i|n|sub|sup)>)"  # a function, and its argument at once
+BAR = r"<mo[^>]*>&#x0007C;</mo>"  # of an absolute value: no space on either side
 
 
 def _mathml(writer, node: nodes.math | nodes.math_block) -> None:
     block = isinstance(node, nodes.math_block)
     formula = convert(node.astext(), display="block" if block else "inline")
-    formula = re.sub(r"(?<=<mi>)(log|exp|det|arctan)</mi>(?=<m[in]>)", r"\1</mi>" + THIN, formula)
+    formula = re.sub(NAMED, r"\g<0>" + THIN, formula)
+    formula = re.sub(BAR, r'<mo stretchy="false" lspace="0" rspace="0">&#x0007C;</mo>', formula)
     writer.body.append(f'<div class="formula">{formula}</div>' if block else formula)
     raise nodes.SkipNode
 
