@@ -6,7 +6,7 @@ to a trained flow).
 """
 
 from mfkit.score.agreement import Agreement, Usual, agreement_map, combined
-from mfkit.score.metrics import FPR_LIMIT, PixelMetrics, auroc
+from mfkit.score.metrics import FPR_LIMIT, PixelMetrics, auroc, standard_error
 from mfkit.score.probe import mean_scores, mute, swap_auroc, swap_views, who_helps
 from mfkit.score.scores import (
     Scores,
@@ -36,6 +36,7 @@ __all__ = [
     "quiet_background",
     "sample_scores",
     "smallest_rate",
+    "standard_error",
     "swap_auroc",
     "swap_views",
     "who_helps",

@@ -21,6 +21,7 @@ BOXES = {
     "data": (90, 550, 250),
     "flow": (540, 550, 250),
     "inspection": (560, 20, 300),
+    "kit": (20, 20, 250),
 }
 TITLES = {
     "data": "pictures → samples",
@@ -31,6 +32,7 @@ TITLES = {
     "inspection": "new pictures → verdicts",
     "explore": "look inside",
     "course": "what notebooks share",
+    "kit": "for teachers",
 }
 LINE, TOP = 15, 46  # px: between two lines of a box, and above the first
 INK, QUIET, BLUE, ORANGE = "#333333", "#8a8a8a", "#0173b2", "#de8f05"
