@@ -1,10 +1,10 @@
 """A whole experiment: train, evaluate, compare.
 
 Read in this order: `settings` (what can be chosen), `devices`, `run_folder` (which files a run
-leaves), `form` (what they must look like), `beforehand`, `checkpoint` and `train`, `evaluation`,
-`description` (what a model has to know about pictures); `result_files` (taken together or not at
-all), `job` (one category end to end), `results`, `run` (all categories); then `published` and
-`tables`, `adeval` (for the official tool), `cost` and `cluster` (large data sets).
+leaves), `form` (what they must look like), `beforehand`, `checkpoint`, `cross_fit` and `train`,
+`evaluation`, `description` (what a model has to know about pictures); `result_files` (taken
+together or not at all), `job` (one category end to end), `results`, `run` (all categories); then
+`published` and `tables`, `adeval` (for the official tool), `cost` and `cluster` (large data sets).
 """
 
 from mfkit.experiment.adeval import export

@@ -54,7 +54,8 @@ negative log-likelihood. Trained with mfkit $mfkit on the samples of the trainin
 
 ```python
 import mfkit
-scorer = mfkit.load_scorer(".")                  # this folder: model.pt and model.json
+
+scorer = mfkit.load_scorer(".")  # this folder: model.pt and model.json
 scores, agreement, p_values, alarms = scorer(images)
 ```
 

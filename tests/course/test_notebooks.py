@@ -12,11 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build
 import lessons
 import nbformat
 import pytest
 
-import build
 from mfkit import course
 from mfkit.errors import InputError
 
