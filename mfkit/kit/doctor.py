@@ -92,6 +92,16 @@ def _pictures() -> tuple[str, str]:
     return f"{len(names)} categories in {project / 'data' / 'mini-iad'}", ""
 
 
+def _models() -> tuple[str, str]:
+    """Each category comes with a trained model."""
+    project = find_project()
+    names = mfkit.categories(project / "data" / "mini-iad")
+    missing = [n for n in names if not (project / "data" / "models" / n / "model.pt").is_file()]
+    command = f"python data/models/make.py --category {' '.join(missing)}"
+    found = f"{len(names) - len(missing)} of {len(names)} trained models in data/models"
+    return found, f"fetch the project again, or type {command}" if missing else ""
+
+
 def _backbone() -> tuple[str, str]:
     """The frozen network's weights come with a package; one picture goes through."""
     torch = importlib.import_module("torch")
@@ -147,6 +157,7 @@ CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
     "memory": _memory,
     "disk": _disk,
     "pictures": _pictures,
+    "models": _models,
     "backbone": _backbone,
     "training": _training,
     "kernel": _kernel,

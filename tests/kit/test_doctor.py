@@ -51,6 +51,18 @@ def test_what_is_broken_is_named_with_its_mend(what, target, value, mend, monkey
     assert found and mend in todo
 
 
+def test_models_that_did_not_come_along_are_named(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "index.ipynb").touch()
+    (tmp_path / "data" / "models" / "wire_plug").mkdir(parents=True)
+    (tmp_path / "data" / "models" / "wire_plug" / "model.pt").touch()
+    (tmp_path / "data" / "mini-iad").symlink_to(ROOT / "data" / "mini-iad")
+    monkeypatch.chdir(tmp_path)
+    found, todo = doctor.CHECKS["models"]()
+    assert found.startswith("1 of 4")
+    assert "make.py --category" in todo and "cast_flange" in todo and "wire_plug" not in todo
+
+
 def test_a_kernel_that_hides_this_environment_is_named(monkeypatch):
     spec = kernelspec.KernelSpec(argv=["/opt/other/bin/python", "-m", "ipykernel_launcher"])
     monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", lambda *_: spec)
