@@ -121,7 +121,7 @@ def _training() -> tuple[str, str]:
         mfkit.nll_map(*flow(x)).mean().backward()
         optimizer.step()
         seconds = time.perf_counter() - begin
-    mend = "stay in the fast setting (python -m mfkit workshop): the full one would take hours"
+    mend = "stay in the fast setting (python -m mfkit workshop): the full one is slow here"
     return f"{seconds:.2f} seconds a step", "" if seconds <= STEP else mend
 
 
