@@ -1,4 +1,5 @@
-# make demo | test | test-browser | lab | notebooks | lint. Everything goes into .venv; nothing outside this folder is touched.
+# make demo | test | test-browser | test-kit | lab | workshop | doctor | site | wheelhouse | notebooks | lint.
+# Everything goes into .venv; nothing outside this folder is touched.
 
 PYTHON ?= python3
 CATEGORY ?= screw_block
@@ -8,7 +9,7 @@ WIRES = $(RUN) --preset together --category wire_plug --out runs/demo/wires
 NBVAL = -p tests.support.kernels --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
 
-.PHONY: demo test test-browser lab notebooks lint
+.PHONY: demo test test-browser test-kit lab workshop doctor site wheelhouse notebooks lint
 
 demo: .venv/mfkit
 	$(PLAIN)/wheel --graph wheel
@@ -39,6 +40,25 @@ test-browser: .venv/mfkit-test
 lab: .venv/mfkit-course
 	.venv/bin/jupyter lab notebooks --LabApp.default_url=/lab/tree/index.ipynb
 
+# For a class: working copies in runs/workshop, in the fast setting. TEACHING.md says more.
+workshop: .venv/mfkit-course
+	.venv/bin/python -m mfkit workshop
+
+doctor: .venv/mfkit-course
+	.venv/bin/python -m mfkit doctor
+
+# The course as a web book in runs/site, which opens from disk.
+site: .venv/mfkit-site
+	.venv/bin/python notebooks/teaching/book.py
+
+# All that the course needs, as wheels for a stick: TEACHING.md. PIP_OPTIONS, such as an index of CPU builds.
+wheelhouse:
+	$(PYTHON) -m pip wheel --wheel-dir runs/wheelhouse --find-links runs/wheelhouse $(PIP_OPTIONS) 'setuptools>=77' '.[course]'
+
+# Makes environments of gigabytes, runs lessons in the full setting: half an hour, and a network.
+test-kit: .venv/mfkit-test
+	.venv/bin/python -m pytest -m kit
+
 # Writes the notebooks and their outputs from notebooks/source, in the fast setting.
 notebooks: .venv/mfkit-test
 	.venv/bin/python notebooks/build.py
@@ -51,9 +71,11 @@ lint: .venv/mfkit-test
 .venv/mfkit: EXTRAS =
 .venv/mfkit-course: EXTRAS = [course]
 .venv/mfkit-course: HOLDS = .venv/mfkit
+.venv/mfkit-site: EXTRAS = [site]
+.venv/mfkit-site: HOLDS = .venv/mfkit
 .venv/mfkit-test: EXTRAS = [test,render,browser]
-.venv/mfkit-test: HOLDS = .venv/mfkit .venv/mfkit-course
-.venv/mfkit .venv/mfkit-course .venv/mfkit-test: pyproject.toml
+.venv/mfkit-test: HOLDS = .venv/mfkit .venv/mfkit-course .venv/mfkit-site
+.venv/mfkit .venv/mfkit-course .venv/mfkit-site .venv/mfkit-test: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...')"
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e '.$(EXTRAS)'

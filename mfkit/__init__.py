@@ -11,8 +11,8 @@ Features and latents are (B, V, C, H, W), log-determinants and score maps (B, V,
 Read the rooms in the order of the method. Two pillars, `data` -> `features` (pictures become
 feature maps) and `flow` -> `score` (feature maps become scores), meet in `experiment` (train,
 evaluate, compare), many times in a `study`, in `inspection` (new pictures become verdicts) and in
-`explore` (for people).
-`course` is what notebooks share, `plot` draws. Each room says in which order to read its files.
+`explore` (for people). `course` is what notebooks share, `kit` is for teachers, `plot` draws. Each
+room says in which order to read its files.
 """
 
 from importlib import import_module
@@ -31,6 +31,8 @@ _HOME = {  # where the public names live
     " ViewGraph ViewPermutation Whiten load_flow save_flow soft_clamp",
     "inspection": "load_scorer score_pictures",
     "inspection.deploy": "deploy",
+    "kit": "copy_lessons open_lab",
+    "kit.doctor": "doctor",
     "palette": "HEAT PALETTE",
     "plot": "contact_sheet overview",
     "study": "run_study",

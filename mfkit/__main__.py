@@ -1,4 +1,5 @@
-"""The command line: python -m mfkit run | study | score | check | table | export | deploy."""
+"""The command line: python -m mfkit run | study | score | check | table | export | deploy, and for
+workshops doctor | workshop."""
 
 import argparse
 import importlib
@@ -10,6 +11,7 @@ import mfkit
 from mfkit import escape
 from mfkit.endings import ended_like_ctrl_c
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
+from mfkit.kit import add_commands
 from mfkit.options import data_options, run_options, study_options
 
 PATH = os.path.expanduser  # a shell leaves the ~ of --out=~/runs as it is
@@ -187,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument(
         "--data", metavar="ROOT", help="where the data set lies now, if it has been moved"
     )
+    add_commands(commands)
     return parser
 
 

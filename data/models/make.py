@@ -35,6 +35,10 @@ hidden channels only, and miss most defects.
 """
 RECIPES: dict[str, dict] = {"wire_plug": {"epochs": 20, "linear": True}}
 """What a category has in place of that: linear messages take 4.5 MB, only misfits need them."""
+LICENCE = """\
+Trained on data/mini-iad, which was rendered for this course: CC BY 4.0, as its pictures. What is
+large in `model.pt` is rounded to float16; the results above are those before it, `scores.csv` holds
+those after it."""
 FEW = 1000  # numbers, in what stays float32: mean and spread of the channels
 LIMIT = 12e6  # bytes, of all models together
 
@@ -78,7 +82,7 @@ def ship(out: Path, category: Category, home: Path) -> CategoryFolder:
     with whole_file(shipped.scores) as draft:
         table.to_csv(draft, index=False)
     with whole_file(shipped.card) as draft:
-        draft.write_text(model_card(out, category.name, shipped), encoding="utf-8")
+        draft.write_text(model_card(out, category.name, shipped, LICENCE), encoding="utf-8")
     return shipped
 
 

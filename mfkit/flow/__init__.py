@@ -2,8 +2,8 @@
 
 Read in this order: `views` (which camera hears which) and its `drawing`, `messages` (the network in
 which they talk), `coupling` (the invertible step around it), `standardize`, `whiten` and
-`linear_messages` (what comes before the first coupling), `noise`, `multiflow` (the whole model),
-`neighbours` (what to compare it with), `model_file` (the model on disk).
+`linear_messages` (what comes before the first coupling), `noise`, `chain` and `multiflow` (the
+whole model), `neighbours` (what to compare it with), `model_file` (the model on disk).
 """
 
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation, soft_clamp

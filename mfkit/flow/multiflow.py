@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import torch
-from FrEIA.framework import SequenceINN
 from torch import Tensor, nn
 
+from mfkit.flow.chain import MapChain
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
 from mfkit.flow.linear_messages import LinearMessages
 from mfkit.flow.noise import NOISE_SCALE, NOISES
@@ -97,11 +97,11 @@ class MultiFlow(nn.Module):
         self.config = config | {"graph": graph.config, "kernel_sizes": kernel_sizes}
         dims = (channels, graph.views, height, width)
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if noise != "none" else {}
-        self.inn = SequenceINN(*dims)
+        self.inn = MapChain(*dims)
         if linear:
             self.inn.append(LinearMessages, graph=graph)
-        for kind in [Standardize] * standardize + [Whiten] * whiten:
-            self.inn.append(kind)
+        if standardize or whiten:
+            self.inn.append(Whiten if whiten else Standardize)
         for block, kernel_size in enumerate(kernel_sizes, 1000 * seed):
             self.inn.append(ViewPermutation, seed=block)
             self.inn.append(
@@ -163,18 +163,15 @@ class MultiFlow(nn.Module):
                 mode.
             present: (B, V) of bool, at least one view a sample; None: all are.
             muted: edges (sender, receiver) of the graph that carry no message.
-            part: which of the modules x goes through; the first ones up to `first_block` are those
-                that `fit` fits, and `flow(flow(x, part=slice(k))[0], part=slice(k, None))` is the
-                whole way.
+            part: which modules x goes through; first come those that are fitted, see `first_block`.
 
         Returns:
             z (B, V, C, H, W), and the log-determinant (B, V, H, W) in nats; 0 in absent views.
         """
         self._check(x)
         noise = self._noise(x, noise)
-        y = x + noise.unsqueeze(1)
-        z, log_det = y, self._zeros(x).expand(-1, self.graph.views, -1, -1)
-        for z, log_det in self._steps(y, noise, present, muted, list(self.inn)[part]):  # noqa: B007
+        z, log_det = x + noise.unsqueeze(1), self._zeros(x).expand(-1, self.graph.views, -1, -1)
+        for z, log_det in self._steps(z, noise, present, muted, list(self.inn)[part]):  # noqa: B007, B020
             pass
         return _shown(z, present), _shown(log_det, present)
 
@@ -251,8 +248,7 @@ class MultiFlow(nn.Module):
         """
         self._check(x)
         steps = self._steps(x, self._zeros(x), present, muted, self.inn)
-        last = self.inn[-1]
-        ends = (module is last or isinstance(module, CrossViewCoupling) for module in self.inn)
+        ends = (isinstance(part, CrossViewCoupling) or part is self.inn[-1] for part in self.inn)
         return [_shown(z, present) for (z, _), end in zip(steps, ends, strict=True) if end]
 
     def _steps(
@@ -264,29 +260,15 @@ class MultiFlow(nn.Module):
         modules: Iterable[MapModule],
         rev: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Latents and log-determinant so far after each of the modules, in one direction.
-
-        FrEIA's own loop hands every module one condition and keeps the steps to itself.
-        """
-        for module in self.inn:
-            if not isinstance(module, MapModule):
-                raise TypeError(
-                    f"{type(module).__name__} does not derive from mfkit.flow.MapModule: its "
-                    "log-determinant would be added to every position of a map; derive from "
-                    "MapModule and return (B, V, H, W)"
-                )
+        """Latents and log-determinant so far behind each of the modules, in one direction."""
         heard = self.graph.heard(x.shape[0], present, muted)
         told = NOISE_SCALE * noise.unsqueeze(2).expand(-1, -1, self.graph.views, -1, -1)
         conditions = [told] if self.noise != "none" else []
-        if heard is not None:
-            conditions.append(heard.to(x.device))
-        y, log_det = _shown(x, present).transpose(1, 2), x.new_zeros(*x.shape[:2], *x.shape[3:])
-        silent = set(muted) >= set(self.graph.possible_edges)
-        for module in modules:
-            if not (silent and isinstance(module, LinearMessages)):  # that would be the identity
-                (y,), step = module((y,), c=conditions, rev=rev)
-                log_det = log_det + step
-            yield y.transpose(1, 2), log_det
+        conditions += [] if heard is None else [heard.to(x.device)]
+        idle = (LinearMessages,) if set(muted) >= set(self.graph.possible_edges) else ()
+        y = _shown(x, present).transpose(1, 2)
+        for z, log_det in self.inn.steps(y, conditions, modules, idle, rev):
+            yield z.transpose(1, 2), log_det
 
     def _check(self, x: Tensor) -> None:
         if x.shape[1:] != self.shape:

@@ -54,7 +54,8 @@ negative log-likelihood. Trained with mfkit $mfkit on the samples of the trainin
 
 ```python
 import mfkit
-scorer = mfkit.load_scorer(".")                  # this folder: model.pt and model.json
+
+scorer = mfkit.load_scorer(".")  # this folder: model.pt and model.json
 scores, agreement, p_values, alarms = scorer(images)
 ```
 
@@ -77,7 +78,7 @@ $threshold
 | data | $data |
 | preset | $preset, seed $seed |
 | backbone | $backbone, features $channels x $height x $width |
-| flow | $blocks blocks, hidden $hidden, graph $graph, message $message |
+| flow | $blocks blocks, hidden $hidden, kernels $kernels, graph $graph, message $message |
 | foreground | $foreground |
 | training | $training |
 | versions | $versions |
@@ -99,12 +100,17 @@ Exported programs need all views: if cameras may be missing, score with mfkit.
 
 ## Licence of the data
 
-To be filled in by whoever publishes these weights. Real-IAD is CC BY-NC-SA 4.0: weights trained on
-it are for research, not for products, and name it.
+$licence
 """)
 
+UNKNOWN = """\
+To be filled in by whoever publishes these weights. Real-IAD is CC BY-NC-SA 4.0: weights trained on
+it are for research, not for products, and name it."""
 
-def model_card(out: str | Path, category: str, folder: CategoryFolder | None = None) -> str:
+
+def model_card(
+    out: str | Path, category: str, folder: CategoryFolder | None = None, licence: str = UNKNOWN
+) -> str:
     """A model card in Markdown, filled from results.json and the model's own files.
 
     It says how to use those programs of `deploy` that lie beside it.
@@ -113,6 +119,7 @@ def model_card(out: str | Path, category: str, folder: CategoryFolder | None = N
         out: the folder of a run.
         category: one that the run has finished.
         folder: where the model lies; None: where the run left it.
+        licence: what the data's licence asks of these weights, in Markdown.
 
     Raises:
         InputError: the run has no such category, or it is of an older mfkit.
@@ -136,6 +143,8 @@ def model_card(out: str | Path, category: str, folder: CategoryFolder | None = N
         width=width,
         cameras=", ".join(escape.markdown(camera.name) for camera in description.cameras),
         training=training,
+        kernels=", ".join(map(str, flow.config.get("kernel_sizes", ()))),
+        licence=licence,
         programs=_programs(folder, description, flow.shape),
         threshold=_threshold(description),
         positions="Every position counts."

@@ -76,7 +76,7 @@ def standard_error(area: float, labels) -> float:
 
     Example:
         >>> round(standard_error(0.8, [False] * 58 + [True] * 22), 3)
-        0.06
+        0.061
     """
     defective = _array(labels).ravel().astype(bool)
     bad, good = int(defective.sum()), int((~defective).sum())

@@ -66,8 +66,8 @@ try:
     )
 except ModuleNotFoundError as missing:
     raise RuntimeError(
-        f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' in the "
-        "folder of the project, and open the notebook again."
+        f"The package '{missing.name}' is missing. Close this notebook, type 'make lab' or "
+        "'python -m pip install -e .[course]' in the project's folder, and open it again."
     ) from None
 
 # %% tags=["setup"]

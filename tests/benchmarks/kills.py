@@ -94,7 +94,8 @@ def fresh(home: Path, luck: random.Random) -> None:
     if luck.random() < 0.7:
         (home / "out" / name / "checkpoint.pt").unlink(missing_ok=True)
     if luck.random() < 0.5:
-        next((home / "out" / "features").rglob(f"{name}/train.f16")).unlink(missing_ok=True)
+        for path in (home / "out" / "features").rglob(f"{name}/train.f16"):
+            path.unlink(missing_ok=True)  # the other process may be at it
 
 
 def moment(log: Path) -> str:

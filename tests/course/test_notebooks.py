@@ -4,7 +4,6 @@ That their outputs are still right is tested by nbval itself, which `make test` 
 """
 
 import ast
-import importlib.util
 import os
 import re
 import shutil
@@ -13,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import build
+import lessons
 import nbformat
 import pytest
 
@@ -24,10 +25,6 @@ NOTEBOOKS = ROOT / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 SOLUTIONS = sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))
 ALL = [NOTEBOOKS / "index.ipynb", *LESSONS, *SOLUTIONS]
-
-spec = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
 
 
 def name(path):
@@ -64,12 +61,12 @@ def test_generating_again_changes_nothing():
 
 
 def test_every_lesson_has_its_notebooks():
-    assert [path.stem for path in LESSONS] == [path.stem for path in SOLUTIONS] == build.names()
+    assert [path.stem for path in LESSONS] == [path.stem for path in SOLUTIONS] == lessons.names()
 
 
 def test_readme_has_the_generated_table():
-    table = build.TABLE.search((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert table and table[0] == build.course_table("notebooks/")
+    table = lessons.TABLE.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert table and table[0] == lessons.course_table("notebooks/")
 
 
 @pytest.fixture
@@ -81,18 +78,21 @@ def small_course(tmp_path, monkeypatch):
         '# %% [markdown] tags=["card"]\n# # 1 Try\n#\n# **You build** a\n# thing.\n#\n'
         '# **Time and memory** 5 minutes.\n\n# %% tags=["setup"]\nx = 1\n\n# %%\nprint(x)\n\n'
         '# %% [markdown] tags=["exercise"]\n# Add.\n\n# %% tags=["exercise"]\ny = 2\n'
-        "# --- solution ---\nprint(x + y)\n"
+        "# --- solution ---\nprint(x + y)\n# --- check ---\nassert y == 2\n"
     )
-    monkeypatch.setattr(build, "HERE", tmp_path)
+    monkeypatch.setattr(lessons, "HERE", tmp_path)
     return source
 
 
 def test_lesson_hides_the_solution_and_solutions_keep_it(small_course):
-    assert build.card("01_small") == ("1 Try", "a thing", "5")
-    lesson = [cell.source for cell in build.lesson("01_small").cells if cell.cell_type == "code"]
-    assert lesson == ["x = 1", "print(x)", "y = 2\n\n# your code here"]
-    solved = [cell.source for cell in build.solutions("01_small").cells if cell.cell_type == "code"]
-    assert solved == ["x = 1", "y = 2\n# --- solution ---\nprint(x + y)"]
+    assert lessons.card("01_small") == ("1 Try", "a thing", "5")
+    lesson = [cell.source for cell in lessons.lesson("01_small").cells if cell.cell_type == "code"]
+    check = "with course.check():\n    assert y == 2"
+    assert lesson == ["x = 1", "print(x)", f"y = 2\n\n# your code here\n\n{check}"]
+    solved = [
+        cell.source for cell in lessons.solutions("01_small").cells if cell.cell_type == "code"
+    ]
+    assert solved == ["x = 1", f"y = 2\n# --- solution ---\nprint(x + y)\n\n{check}"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_lesson_hides_the_solution_and_solutions_keep_it(small_course):
 def test_a_wrong_source_is_refused(small_course, old, new, complaint):
     small_course.write_text(small_course.read_text().replace(old, new))
     with pytest.raises(SystemExit, match=complaint):
-        build.solutions("01_small")
+        lessons.solutions("01_small")
 
 
 # Hygiene: what nbval does not look at
@@ -132,8 +132,8 @@ def test_format_kernel_and_cell_ids(path):
 def test_only_known_tags_and_few_ignored_cells(path):
     cells = read(path).cells
     tags = [tag for cell in cells for tag in cell.metadata.get("tags", [])]
-    assert set(tags) <= build.TAGS
-    assert all(set(cell.metadata) <= {"tags"} for cell in cells)
+    assert set(tags) <= lessons.TAGS
+    assert all(set(cell.metadata) <= {"tags", "alt"} for cell in cells)
     assert tags.count("nbval-ignore-output") <= 0.1 * len(code_cells(path))
 
 
@@ -151,6 +151,53 @@ def test_outputs_can_be_compared_and_shown_everywhere(path):
         assert str(ROOT) not in "".join(printed(cell)), f"{cell.id}: a path of this machine"
 
 
+SPOKEN = ("01", "02", "03")  # lessons whose figures and exercises were revised; all should be
+
+
+@pytest.mark.parametrize("path", [p for p in LESSONS if p.name.startswith(SPOKEN)], ids=name)
+def test_every_figure_says_what_it_shows(path):
+    """For readers who do not see it; each in words of its own."""
+    drawn = [
+        c for c in code_cells(path) if any("image/png" in o.get("data", {}) for o in c.outputs)
+    ]
+    said = [cell.metadata.get("alt", "") for cell in drawn]
+    assert len(said) > 5 and len(set(said)) == len(said)
+    for text, cell in zip(said, drawn, strict=True):
+        assert len(text) > 30, f"{cell.id} has a figure and no alt"
+
+
+@pytest.mark.parametrize("path", [p for p in LESSONS if p.name.startswith(SPOKEN)], ids=name)
+def test_exercises_say_when_they_are_right_and_open_a_hint(path):
+    """Unsolved, each check says "Not yet" and nothing stops; solved, each says "Right."."""
+    for folder, words in (("", "Not yet"), ("solutions", "Right.")):
+        cells = read(path.parent / folder / path.name).cells
+        asked = [c for c in cells if "exercise" in lessons.tags(c) and c.cell_type == "code"]
+        for cell in asked:
+            assert "with course.check():" in cell.source
+            last = "".join(printed(cell)).strip().split("\n")[-1]
+            assert last.startswith(words), f"{cell.id}: {last}"
+    questions = [c for c in cells if "exercise" in lessons.tags(c) and c.cell_type == "markdown"]
+    assert all("<details><summary>Hint</summary>" in c.source for c in questions)
+    unsolved = [c.source for c in read(path).cells if "exercise" in lessons.tags(c)]
+    assert not re.search(r"(?m)^(guess|prediction|predicted|better) = [\d\"]", "\n".join(unsolved))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("assert 1 + 1 == 2", "Right."),
+        ("assert False, 'add again'", "Not yet: add again"),
+        ("assert False", "Not yet."),
+        ("undefined", "Not yet: NameError: name 'undefined' is not defined"),
+        ("... < 3", "Not yet: TypeError"),
+    ],
+)
+def test_a_check_says_it_and_goes_on(line, said, capsys):
+    with course.check():
+        exec(line)
+    assert capsys.readouterr().out.startswith(said)
+
+
 @each
 def test_size(path):
     assert path.stat().st_size < 2_500_000
@@ -158,15 +205,15 @@ def test_size(path):
 
 @each_lesson
 def test_three_to_five_exercises(path):
-    statements = [cell for cell in read(path).cells if "exercise" in build.tags(cell)]
+    statements = [cell for cell in read(path).cells if "exercise" in lessons.tags(cell)]
     assert 3 <= sum(cell.cell_type == "markdown" for cell in statements) <= 5
-    assert "card" in build.tags(read(path).cells[1])
+    assert "card" in lessons.tags(read(path).cells[1])
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=name)
 def test_solutions_print_what_nbval_compares(path):
     questions = "".join("M" if c.cell_type == "markdown" else "c" if "".join(printed(c)) else "-"
-                        for c in read(path).cells if "exercise" in build.tags(c))  # fmt: skip
+                        for c in read(path).cells if "exercise" in lessons.tags(c))  # fmt: skip
     assert re.fullmatch(r"(M-*c[c-]*)+", questions), questions
 
 

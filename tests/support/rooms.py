@@ -22,6 +22,7 @@ BOXES = {
     "flow": (540, 550, 250),
     "inspection": (560, 20, 300),
     "study": (290, 20, 250),
+    "kit": (20, 20, 250),
 }
 TITLES = {
     "data": "pictures → samples",
@@ -33,6 +34,7 @@ TITLES = {
     "explore": "look inside",
     "study": "many trials → one page",
     "course": "what notebooks share",
+    "kit": "for teachers",
 }
 LINE, TOP = 15, 46  # px: between two lines of a box, and above the first
 INK, QUIET, BLUE, ORANGE = "#333333", "#8a8a8a", "#0173b2", "#de8f05"
