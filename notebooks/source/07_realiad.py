@@ -377,7 +377,7 @@ for key, rule in (("s_auroc", "maximum"), ("s_auroc_mean", "mean")):
     verdict = "above chance" if row[key] - 2 * error > 0.5 else "NOT ABOVE CHANCE"
     print(f"S-AUROC by the {rule} rule: {100 * row[key]:.0f} ± {100 * error:.0f}, {verdict}")
 
-# %% tags=["nbval-ignore-output"]
+# %%
 Image(home / "overview.png", alt="The least and the most anomalous samples, with their score maps")
 
 # %% [markdown]
