@@ -28,7 +28,7 @@ from mfkit.experiment.evaluation import (
 from mfkit.experiment.job import Job, backbone_on
 from mfkit.experiment.published import PUBLISHED
 from mfkit.experiment.results import add_result, finished, read_results
-from mfkit.experiment.run_folder import CategoryFolder, RunFolder
+from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder, RunFolder
 from mfkit.experiment.settings import PRESETS, Preset, Training, choose_preset, new_flow
 from mfkit.experiment.tables import against_published, render, table
 
@@ -40,6 +40,7 @@ __all__ = [
     "Camera",
     "CategoryFolder",
     "Description",
+    "FeatureFolder",
     "HeldOut",
     "Job",
     "Preset",
