@@ -25,7 +25,7 @@ _HOME = {  # where the public names live
     "experiment": "PRESETS Training against_published evaluate export read_results render table",
     "experiment.run": "run",
     "experiment.train": "train",
-    "explore": "LatentExplorer Latents Question",
+    "explore": "LatentExplorer Latents Question load_latents write_page",
     "features": "FeatureStore ForegroundStore Split dilate load_backbone object_mask to_positions",
     "flow": "CrossViewCoupling CrossViewNet GRAPHS LinearMessages MESSAGES MultiFlow Neighbours"
     " ViewGraph ViewPermutation Whiten load_flow save_flow soft_clamp",

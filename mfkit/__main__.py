@@ -1,5 +1,5 @@
-"""The command line: python -m mfkit run | study | score | check | table | export | deploy, and for
-workshops doctor | workshop."""
+"""The command line: python -m mfkit run | study | score | check | table | export | deploy |
+explore, and for workshops doctor | workshop."""
 
 import argparse
 import importlib
@@ -11,6 +11,7 @@ import mfkit
 from mfkit import escape
 from mfkit.endings import ended_like_ctrl_c
 from mfkit.errors import NO_ROOM, Diverged, InputError, cannot_write
+from mfkit.explore_command import add_explore
 from mfkit.kit import add_commands
 from mfkit.options import data_options, run_options, study_options
 
@@ -190,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", metavar="ROOT", help="where the data set lies now, if it has been moved"
     )
     add_commands(commands)
+    add_explore(commands)
     return parser
 
 

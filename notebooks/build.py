@@ -54,8 +54,8 @@ def run(made: NotebookNode, folder: Path) -> None:
     for cell in made.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if "image/png" in data:  # a widget that brings a picture: shown where nothing runs
-                data.pop("application/vnd.jupyter.widget-view+json", None)
+            # a widget brings a picture, which is shown where nothing runs
+            data.pop("application/vnd.jupyter.widget-view+json", None)
 
 
 def bare(stored: NotebookNode) -> NotebookNode:

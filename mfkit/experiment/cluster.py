@@ -157,6 +157,7 @@ def _slurm(distributed, gpu: bool):
             processes=1,
             worker_extra_args=[*arguments, *(["--resources GPU=1"] if gpu else [])],
             security=secret,
+            scheduler_options={"dashboard_address": f"{HOST}:0"},  # a page for this machine alone
             shared_temp_directory=shared,  # for the certificate, readable by this user alone
         )
     except ValueError as error:

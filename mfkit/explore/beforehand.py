@@ -8,11 +8,9 @@ from torch import Tensor
 
 from mfkit.explore.latents import Latents
 from mfkit.flow import MultiFlow
-from mfkit.score import Agreement, Scores, sample_scores
+from mfkit.score import nll_map, sample_scores
 
 __all__ = ["changes", "limits", "record"]
-
-RULES = ("max", "mean", "agreement")
 
 
 def changes(
@@ -20,10 +18,13 @@ def changes(
 ) -> dict[str, np.ndarray]:
     """Score maps (V, H, W) of a sample by what is changed in it; NaN where a view is absent.
 
+    The background is as the flow has it: the page knows which positions count.
+
     Without messages every view stands alone, so the page puts changed samples together itself.
     """
     flow, names = latents.flows[model], latents.names
-    found = {"": latents.whole[model][index].map}
+    there = latents.whole[model][index].present[:, None, None]
+    found = {"": np.where(there, latents.whole[model][index].nll, np.nan)}
     edges = flow.graph.possible_edges
     if not edges:
         return found
@@ -57,50 +58,49 @@ def _with_view(latents: Latents, row: tuple, view: int, mate: int) -> tuple:
 
 @torch.no_grad()
 def _maps(
-    flow: MultiFlow, x: Tensor, present: Tensor, shown: Tensor | None, muted: Sequence = ()
+    flow: MultiFlow, x: Tensor, present: Tensor, _shown: Tensor | None, muted: Sequence = ()
 ) -> np.ndarray:
     """Score maps (B, V, H, W)."""
-    z, log_det = flow(x.nan_to_num(), present=present, muted=muted)
-    return Scores.of(z, log_det, shown, present).maps.numpy()
+    nll = nll_map(*flow(x.nan_to_num(), present=present, muted=muted))
+    return nll.masked_fill(~present[..., None, None], torch.nan).numpy()
 
 
 def limits(latents: Latents, maps: Mapping) -> dict[str, tuple[float, float]]:
     """Where colours end, nats per channel; those of differences lie evenly around 0."""
     pairs = [made for each in maps.values() for made in each.values()]
-    spans = {
-        "agreement": [c[""] - c["silent"] for c in pairs if "silent" in c],
-        "change": [c[key] - c[""] for c in pairs for key in c if key],
+    moved = [c[key] - c[""] for c in pairs for key in c if key]
+    end = max(float(np.nanquantile(np.abs(moved), 0.995)) if moved else 0.0, 0.01)
+    return {
+        "score": tuple(map(float, latents.limits["nll"])),
+        "agreement": latents.limits["agreement"],
+        "change": (-end, end),
     }
-    ends = {"score": tuple(map(float, latents.limits["nll"]))}
-    for name, found in spans.items():
-        end = float(np.nanquantile(np.abs(found), 0.995)) if found else 0.0
-        ends[name] = (-max(end, 0.01), max(end, 0.01))
-    return ends
 
 
 def record(latents: Latents, name: str) -> dict:
-    """Who hears whom, and the scores of all samples by three rules, to compare one with."""
-    flow, split = latents.flows[name], latents.split
-    edges = flow.graph.possible_edges
-    scores = {rule: [] for rule in RULES}
-    for indices in torch.arange(len(split)).split(8):
-        x, present, shown = split[indices]
-        whole = np.stack([latents.whole[name][index].map for index in indices])
-        alone = _maps(flow, x, present, shown, edges) if edges else whole
-        images = torch.from_numpy(
-            np.stack([latents.whole[name][index].images for index in indices])
+    """Who hears whom, and the scores of all samples by three rules, to compare one with.
+
+    "max" and "mean" are those of image scores, "agreement" is that of `Latents.agrees`.
+
+    Raises:
+        ValueError: it is not known how well the views of sound samples agree.
+    """
+    edges, present = latents.flows[name].graph.possible_edges, latents.split.present
+    if edges and latents.usual[name] is None:
+        raise ValueError(
+            f"'latents' should know how the views of sound parts agree in {name!r}: make them "
+            "with the training split, Latents(flows, test, train)"
         )
-        for rule in RULES[:2]:
-            scores[rule] += sample_scores(images, rule, present).tolist()
-        apart = torch.from_numpy(whole - alone).nan_to_num()
-        scores["agreement"] += Agreement.of(apart, shown, present).samples.tolist()
+    ranked = latents.ranked[name]
+    images = torch.from_numpy(ranked["maximum"][0])
+    scores = {rule: sample_scores(images, rule, present).numpy() for rule in ("max", "mean")}
+    scores["agreement"] = ranked["agreement"][1] if edges else np.zeros(len(images))
     sound = ~latents.labels if not latents.labels.all() else latents.labels
     return {
         "name": name,
         "edges": [list(edge) for edge in edges],
         "scores": {rule: np.round(found, 4).tolist() for rule, found in scores.items()},
         "thresholds": {
-            rule: round(float(np.quantile(np.array(found)[sound], 0.95)), 4)
-            for rule, found in scores.items()
+            rule: round(float(np.quantile(found[sound], 0.95)), 4) for rule, found in scores.items()
         },
     }

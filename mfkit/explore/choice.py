@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mfkit.data import MISFITS
+from mfkit.explore.colour import colours
 from mfkit.explore.latents import Latents
 
 __all__ = ["Reason", "choose", "donors", "threshold"]
-
-PART = 24  # px: enough of a picture to know its colour
 
 
 class Reason(NamedTuple):
@@ -150,8 +149,4 @@ def donors(latents: Latents, chosen: Sequence[int]) -> dict[int, tuple[int, ...]
 
 def _colours(latents: Latents, indices: Sequence[int]) -> np.ndarray:
     """The mean colour (N, 3) of samples, over all views that are there."""
-    pictures = (
-        [latents.samples[index].image(view, PART) for view in range(latents.shape[0])]
-        for index in indices
-    )
-    return np.stack([np.mean([p for p in some if p is not None], (0, 1, 2)) for some in pictures])
+    return np.nanmean(colours(latents, indices), 1)

@@ -1,4 +1,4 @@
-"""Controls that ipywidgets does not have: several switches with one value, and a map to click on.
+"""Controls that ipywidgets does not have: several switches with one value, and a position.
 
 Both are made of standard widgets, so they need no front end of their own and work by keyboard.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-__all__ = ["Pad", "Several", "encoded"]
+__all__ = ["Place", "Several", "encoded"]
 
 
 class _Joined(widgets.Box):
@@ -58,6 +58,11 @@ class Several(_Joined):
         children = tuple(self.parts.values())
         super().__init__(children, children=children, layout=widgets.Layout(**layout))
 
+    def only(self, key: Hashable) -> None:
+        """Show one of the parts; the others keep their values."""
+        for other, part in self.parts.items():
+            part.layout.display = None if other == key else "none"
+
     def _read(self) -> tuple:
         return self._moved({key: part.value for key, part in self.parts.items()})
 
@@ -89,49 +94,25 @@ class Several(_Joined):
         return [choice for _, choice in self.parts[key].options] if key in self.parts else []
 
 
-class Pad(_Joined):
-    """A position of a map: typed as row and column, or clicked on in a picture.
+class Place(_Joined):
+    """A position of a map, as row and column; beyond the edge is at the edge.
 
     Arguments:
         height, width: H, W of the map.
-        size: edge of the picture, px.
     """
 
-    def __init__(self, height: int, width: int, size: int = 224):
-        short = {"layout": widgets.Layout(width="130px"), "style": {"description_width": "55px"}}
+    def __init__(self, height: int, width: int):
+        short = {"layout": widgets.Layout(width="100px"), "style": {"description_width": "48px"}}
         self.row = widgets.BoundedIntText(0, max=height - 1, description="row", **short)
         self.column = widgets.BoundedIntText(0, max=width - 1, description="column", **short)
-        edge = {"width": f"{size}px", "height": f"{size}px"}
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(**edge))
-        grid = widgets.GridBox(
-            self._buttons(height, width),
-            layout=widgets.Layout(
-                **edge,
-                margin=f"-{size}px 0 0 0",  # over the picture
-                grid_template_columns=f"repeat({width}, 1fr)",
-                grid_template_rows=f"repeat({height}, 1fr)",
-                grid_gap="0",
-                overflow="hidden",
-            ),
-        )
-        super().__init__(
-            (self.row, self.column),
-            children=(widgets.VBox([self.row, self.column]), widgets.VBox([self.picture, grid])),
-        )
+        parts = (self.row, self.column)
+        super().__init__(parts, children=parts)
         self.value = (0, 0)
 
-    def _buttons(self, height: int, width: int) -> list[widgets.Button]:
-        """A clear button for each position, left out when tabbing: typing is for the keyboard."""
-        bare = widgets.Layout(
-            width="auto", height="auto", min_width="0", margin="0", padding="0", border="0"
-        )
-        clear = widgets.ButtonStyle(button_color="transparent")
-        buttons = []
-        for place in np.ndindex(height, width):
-            button = widgets.Button(layout=bare, style=clear, tabbable=False)
-            button.on_click(lambda _, place=place: self.set_trait("value", place))
-            buttons.append(button)
-        return buttons
+    def move(self, down: int, right: int) -> None:
+        """Go some positions on."""
+        row, column = self.value
+        self.value = (row + down, column + right)
 
     def _read(self) -> tuple[int, int]:
         return self.row.value, self.column.value

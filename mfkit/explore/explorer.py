@@ -4,75 +4,79 @@ Everything that it shows follows from `state()`, the values of its controls: see
 """
 
 import base64
+import html
 import io
-import math
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import ipywidgets as widgets
+import numpy as np
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from mfkit import escape
+from mfkit.errors import InputError
+from mfkit.explore.arrangement import Arrangement
 from mfkit.explore.controls import encoded
+from mfkit.explore.history import History
 from mfkit.explore.latents import Latents
-from mfkit.explore.scene import Scene, presets
-from mfkit.explore.screens import SCREENS
+from mfkit.explore.presets import groups
+from mfkit.explore.scene import Scene
+from mfkit.explore.screen import Area
 from mfkit.explore.state import controls
 from mfkit.palette import PALETTE
 from mfkit.plot import save
 
 __all__ = ["LatentExplorer"]
 
-THUMBNAIL = 96  # px
-
 
 class LatentExplorer(widgets.VBox):
     """Choose a sample, look at its latents and scores, change it, and see who notices.
 
     The panels:
-        maps: every view with its score map over it.
+        maps: every view with its map over it: score, agreement, or change.
+        view: one view, enlarged.
         gaussian: the latents after block 0 .. K against N(0, 1).
         terms: the score taken apart.
-        set: all samples' scores, the threshold, the ROC curve.
+        set: all samples' scores, the threshold, ROC curves.
         position: one latent, what the neighbours told it, the nearest training patches.
-        messages: the view graph, and how the scores of all views answer to a change.
+        messages: how the scores of all views answer to a change.
         way back: from latents to features, shown by the nearest training patches.
 
+    Beside the picture stands the view graph: click on an arrow to mute it, on a view to choose it.
     What was computed beforehand is there at once. Where the network must run, a line says so. An
     error is shown where the picture was.
 
     Arguments:
         latents: the samples and flows.
         state: where to begin, see `restore`.
+        bookmarks: states to come back to, by name. A button adds more; `bookmarks` is a plain
+            dictionary, to be kept in a file, for example.
     """
 
-    def __init__(self, latents: Latents, state: Mapping | None = None):
+    def __init__(
+        self,
+        latents: Latents,
+        state: Mapping | None = None,
+        bookmarks: Mapping[str, Mapping] | None = None,
+    ):
         self.latents = latents
+        self.bookmarks = {name: dict(kept) for name, kept in (bookmarks or {}).items()}
         self.controls = controls(latents)
         self.start = self.state()
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self.progress, self.words, self.code = (widgets.HTML() for _ in range(3))
-        edge = {"width": f"{THUMBNAIL}px", "height": f"{THUMBNAIL}px"}
-        self.thumbnails = [
-            (widgets.Image(format="png", layout=widgets.Layout(**edge)), widgets.HTML())
-            for _ in range(latents.shape[0])
-        ]
-        self.pages = widgets.Stack(
-            [
-                widgets.HBox(
-                    [self.controls[name] for name in screen.controls],
-                    layout=widgets.Layout(flex_flow="row wrap"),
-                )
-                for screen in SCREENS.values()
-            ]
-        )
-        super().__init__([*self._choose(), self.pages, *self._look(), self._move_and_keep()])
-        for control in self.controls.values():
-            control.observe(self._changed, "value")
+        self.history = History(self.start)
+        self._random = np.random.default_rng(0)
         self._held = False
         self._drawing = threading.RLock()  # JupyterLab lets widgets answer in a thread of their own
+        self.parts = Arrangement(self)
+        super().__init__(self.parts.children())
+        for control in self.controls.values():
+            control.observe(self._changed, "value")
         self.restore(state)
+        self.history = History(self.state())
+        self.parts.show_history()
 
     def state(self) -> dict:
         """The values of all controls: numbers, words, and tuples of them."""
@@ -100,6 +104,10 @@ class LatentExplorer(widgets.VBox):
                     self.controls[kept].value = old
                 raise ValueError(f"'{name}' cannot be {value!r}: {error}") from None
 
+    def change(self, **values) -> None:
+        """Change some entries of the state, and leave the others."""
+        self.restore({**self.state(), **values})
+
     def line(self) -> str:
         """One line of code that brings back the state."""
         return f"explorer.restore({self._moved()})"
@@ -116,38 +124,111 @@ class LatentExplorer(widgets.VBox):
         """The scores of the state; see `mfkit.explore.scene.Scene.numbers`."""
         return self.scene().numbers()
 
+    def alt(self) -> str:
+        """The picture in words."""
+        return html.unescape(re.sub("<[^>]*>", " ", self.parts.words.value)).replace("  ", " ")
+
     def save(self, _button=None) -> None:
-        """Write the picture to the file that is named in the drawer "Keep"."""
+        """Write the picture to the file that is named below it."""
         try:
-            path = save(self.figure(), self.file.value)
-            self.progress.value = f"saved {escape.html(path.resolve())}"
+            path = save(self.figure(), self.parts.file.value)
+            self.parts.progress.value = f"saved {escape.html(path.resolve())}"
         except Exception as error:  # a folder that cannot be written, for example
             self._complain(error)
 
+    def undo(self, _button=None) -> None:
+        """Go back to the state before."""
+        self._return(self.history.undo())
+
+    def redo(self, _button=None) -> None:
+        """Go forward again to what was undone."""
+        self._return(self.history.redo())
+
+    def keep(self, _button=None) -> None:
+        """Add the state to the bookmarks."""
+        self.bookmarks[f"bookmark {len(self.bookmarks) + 1}"] = self._moved()
+        self.parts.show_bookmarks()
+
+    def swap_at_random(self, _button=None) -> None:
+        """Take a random view from a random other part, a sound one if there is any."""
+        own = self.state()["sample"]
+        others = [index for index in range(len(self.latents.samples)) if index != own]
+        sound = [index for index in others if not self.latents.labels[index]] or others
+        if sound:
+            view = int(self._random.integers(self.latents.shape[0]))
+            donor = sound[self._random.integers(len(sound))]
+            self.change(view=view, swapped=((view, donor),))
+
+    def mute_all(self, _button=None) -> None:
+        """Mute all messages; if they are, let all be heard."""
+        muted = self.state()["muted"]
+        self.change(muted=() if muted == self.latents.edges else self.latents.edges)
+
+    def walk(self, step: int) -> None:
+        """Go to the next sample (1) or the one before (-1) of the chosen group."""
+        state = self.state()
+        found = groups(self.latents, state["model"], state["threshold"])[self.parts.group.value]
+        if len(found):
+            later = [i for i in found if (i - state["sample"]) * step > 0]
+            self.controls["sample"].value = int((later or list(found))[0 if step > 0 else -1])
+
     def redraw(self) -> None:
-        """Show the state: picture, words, thumbnails, and the line of code."""
+        """Show the state: picture, words, graph, and the line of code."""
         with self._drawing:
             self._redraw()
 
     def _redraw(self) -> None:
-        self.progress.value = "<i>working ...</i>"
-        self.code.value = f"<code>{escape.html(self.line())}</code>"
-        self.pages.selected_index = self.controls["panel"].index
+        parts = self.parts
+        parts.progress.value = "<i>working ...</i>"
+        parts.code.value = f"<code>{escape.html(self.line())}</code>"
+        parts.show_controls()
         try:
             scene = self.scene()
-            self._show_views(scene)
-            self.picture.value = _png(scene.figure())
-            self.words.value = scene.words()
-            self.picture.layout.visibility = "visible"
+            parts.words.value = scene.words()
+            parts.picture.show(_png(scene.figure()), scene.areas(), self.alt())
+            name = self.latents.names[scene.view]
+            grid = tuple(self.latents.shape[2:])
+            area = Area(("view", scene.view), f"{name}: choose a position", (0, 0, 1, 1), grid)
+            parts.close_up.show(encoded(scene.close_up()), [area], f"{name} with its map")
+            parts.show_graph(scene)
+            parts.picture.layout.visibility = "visible"
         except Exception as error:  # whatever went wrong: the user must see it
             self._complain(error)
-            self.picture.layout.visibility = "hidden"
+            parts.picture.layout.visibility = "hidden"
         finally:
-            self.progress.value = ""
+            parts.progress.value = ""
 
     def _changed(self, _change=None) -> None:
         if not self._held:
             self.redraw()
+            self.history.add(self.state())
+            self.parts.show_history()
+
+    def _clicked(self, change) -> None:
+        """A click into the picture or the close-up."""
+        told = change.new
+        if not told:
+            return
+        kind, index = told["key"]
+        if kind == "sample":
+            self.controls["sample"].value = index
+        elif "move" in told:
+            row, column = np.add(self.state()["position"], told["move"]).tolist()
+            self.change(view=index, position=self._inside(row, column))
+        else:
+            place = {"position": tuple(told["position"])} if "position" in told else {}
+            self.change(view=index, **place)
+
+    def _inside(self, row: int, column: int) -> tuple[int, int]:
+        height, width = self.latents.shape[2:]
+        return min(max(row, 0), height - 1), min(max(column, 0), width - 1)
+
+    def _return(self, state: dict | None) -> None:
+        if state is not None:
+            place = self.history.place
+            self.restore(state)
+            self.history.place = place
+            self.parts.show_history()
 
     @contextmanager
     def _hold(self) -> Iterator[None]:
@@ -157,81 +238,31 @@ class LatentExplorer(widgets.VBox):
             yield
         finally:
             self._held = False
-            self.redraw()
+            self._changed()
 
     def _moved(self) -> dict:
         """The part of the state that is not as at the beginning."""
         return {name: now for name, now in self.state().items() if now != self.start[name]}
 
-    def _show_views(self, scene: Scene) -> None:
-        """Fill the strip of views, and the map to click on."""
-        for view, (image, caption) in enumerate(self.thumbnails):
-            source = self.latents.samples[scene.images[view]]
-            picture = self.latents.picture(scene.images[view], view)
-            image.value = encoded(picture[::2, ::2])
-            score = scene.answer.images[view]
-            label = source.codes[view] if source.labels[view] else "sound"
-            shown = "absent" if math.isnan(score) else f"{label} {score:.2f}"
-            caption.value = escape.html(f"{self.latents.names[view]}: {shown}")
-        if "position" in SCREENS[scene.state["panel"]].controls:
-            pad = self.controls["position"]
-            pad.picture.value = encoded(scene.overlay(scene.answer, scene.view, marked=True))
-
     def _complain(self, error: Exception) -> None:
-        text = escape.html(f"{type(error).__name__}: {error}")
-        self.words.value = f"<b style='color:{PALETTE['defective']}' role='alert'>{text}</b>"
-
-    def _choose(self) -> list[widgets.Widget]:
-        """Presets, the choice of sample and model, the strip of views, the panels."""
-        buttons = []
-        for name, state in presets(self.latents).items():
-            button = widgets.Button(description=name, layout=widgets.Layout(width="auto"))
-            button.on_click(lambda _, state=state: self.restore(state))
-            buttons.append(button)
-        models = [self.controls[name] for name in ("model", "against") if name in self.controls]
-        if len(models) and len(self.latents.flows) > 2:
-            play = widgets.Play(max=len(self.latents.flows) - 1, interval=800, show_repeat=False)
-            widgets.link((play, "value"), (self.controls["model"], "index"))
-            models.insert(1, play)
-        strip = [widgets.VBox(pair) for pair in self.thumbnails]
-        wrap = widgets.Layout(flex_flow="row wrap")
-        return [
-            widgets.HBox(buttons, layout=wrap),
-            widgets.HBox([self.controls["sample"], *models], layout=wrap),
-            widgets.HBox(strip, layout=wrap),
-            self.controls["panel"],
-        ]
-
-    def _look(self) -> list[widgets.Widget]:
-        self.progress.layout.height = "24px"
-        return [self.picture, self.progress, self.words]
-
-    def _move_and_keep(self) -> widgets.Accordion:
-        """What changes the sample, and what keeps the state."""
-        self.file = widgets.Text("explorer.png", description="file")
-        button = widgets.Button(description="save the picture")
-        button.on_click(self.save)
-        keep = widgets.VBox([self.code, widgets.HBox([self.file, button])])
-        move = widgets.VBox(
-            [
-                part
-                for name, text in (
-                    ("muted", "Messages to mute, from sender to receiver:"),
-                    ("swapped", "Views to take from another sample:"),
-                    ("absent", "Cameras to take away:"),
-                )
-                for part in (widgets.Label(text), self.controls[name])
-            ]
-        )
-        names = ("Move: messages, views, cameras", "Keep: state and picture")
-        return widgets.Accordion([move, keep], titles=names, selected_index=0)
+        known = isinstance(error, InputError)
+        text = escape.html(error if known else f"{type(error).__name__}: {error}")
+        style = f"color:{PALETTE['defective']}"
+        self.parts.words.value = f"<b style='{style}' role='alert'>{text}</b>"
 
     def __repr__(self) -> str:
         return f"LatentExplorer({self._moved()})"
 
-    def _repr_mimebundle_(self, **kwargs):  # where nothing runs, show the picture alone
-        png = base64.b64encode(self.picture.value).decode()
-        return super()._repr_mimebundle_(**kwargs) | {"image/png": png}
+    def _ipython_display_(self) -> None:
+        """Show the tool, and below it its picture, for readers without a kernel."""
+        display(super()._repr_mimebundle_(), raw=True)
+        if self.parts.picture.layout.visibility == "visible":
+            png = base64.b64encode(self.parts.picture.value).decode()
+            display(
+                {"image/png": png, "text/plain": f"{self!r}, its picture"},
+                metadata={"image/png": {"alt": self.alt()}},
+                raw=True,
+            )
 
 
 def _png(figure: Figure) -> bytes:

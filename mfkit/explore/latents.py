@@ -5,8 +5,7 @@ view, a missing camera or a muted message is computed when it is asked for, and 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,52 +13,21 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mfkit.errors import InputError
 from mfkit.explore.answers import Answer, answers
+from mfkit.explore.limits import colour_limits
 from mfkit.explore.patches import PIXELS, Patches
+from mfkit.explore.presets import presets
+from mfkit.explore.question import Question, Return
+from mfkit.explore.rules import alone_maps, by_rule, usual_agreement
 from mfkit.features import Split, present_views
 from mfkit.flow import MultiFlow, load_flow
-from mfkit.score import nll_map
+from mfkit.score import Agreement, Usual, nll_map
 
-__all__ = ["GREY", "Latents", "Question", "Return"]
+__all__ = ["GREY", "Latents"]
 
 GREY = 225  # where there is no image
-
-
-@dataclass(frozen=True)
-class Question:
-    """One sample, perhaps changed, shown to one model.
-
-    Attributes:
-        model: a name of `Latents.flows`.
-        sample: its index.
-        swapped: (view, index of another sample): this view is taken from there.
-        absent: views that are left out.
-        muted: edges (sender, receiver) that carry no message; those that the model's graph lacks
-            are silent anyway.
-    """
-
-    model: str
-    sample: int
-    swapped: tuple[tuple[int, int], ...] = ()
-    absent: tuple[int, ...] = ()
-    muted: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Return:
-    """Features that came back from latents.
-
-    Attributes:
-        x: features (V, C, H, W).
-        error: largest difference to the features of the sample; 0 if the way back leads there.
-        score: what the model says of x: the sample's score by the maximum rule, nats per channel.
-        mean: the mean of its score map, nats per channel.
-    """
-
-    x: Tensor
-    error: float
-    score: float
-    mean: float
+CACHES = {"ask": 64, "agrees": 64, "told": 64, "back": 8, "picture": 256, "mask": 256}
 
 
 class Latents:
@@ -71,8 +39,17 @@ class Latents:
         flows: a flow or the path of a saved one; or several of them, by name or in a list: models
             to compare, or one model after several epochs. The last one comes first to the eye.
         split: N samples with their features. Positions outside their foreground do not score.
-        train: the training split, to show what features mean by the nearest training patches;
-            None: the explorer goes without.
+        train: the training split. It shows what features mean, by the nearest training patches, and
+            says how well views of sound samples agree; None: the explorer goes without.
+        usual: the latter, by the name of the flow, for flows that brought it from their training;
+            None: asked of `train`.
+
+    Attributes:
+        whole: for each flow what it makes of every sample.
+        scores: the same as sample scores (N,) by the maximum rule, nats per channel.
+        ranked: the same by every rule: images (N, V) and samples (N,).
+        agreed: the agreement of every sample; None for a flow without messages.
+        labels: (N,) of bool, True for defective.
 
     Raises:
         ValueError: no flow, no sample, or sizes that do not fit together.
@@ -84,6 +61,7 @@ class Latents:
         flows: MultiFlow | str | Path | Sequence | Mapping[str, MultiFlow | str | Path],
         split: Split,
         train: Split | None = None,
+        usual: Mapping[str, Usual] | None = None,
     ):
         self.flows = _named(flows)
         shapes = {flow.shape for flow in self.flows.values()} | {tuple(split.features.shape[1:])}
@@ -100,9 +78,29 @@ class Latents:
         self.blocks = max(len(flow.inn) // 2 for flow in self.flows.values())
         self.whole = {name: self._answers(name) for name in self.flows}
         self.scores = {name: np.array([a.score for a in seen]) for name, seen in self.whole.items()}
-        self.limits = self._limits()
-        for name, size in (("ask", 64), ("told", 64), ("back", 8), ("picture", 256), ("mask", 256)):
+        self.alone = {
+            name: alone_maps(flow, split, self.whole[name]) for name, flow in self.flows.items()
+        }
+        self.usual = {
+            name: (usual or {}).get(name) or usual_agreement(flow, train)
+            for name, flow in self.flows.items()
+        }
+        every = range(len(self.samples))
+        self.agreed = {
+            name: [self.agrees(Question(name, index)) for index in every]
+            if flow.graph.possible_edges
+            else None
+            for name, flow in self.flows.items()
+        }
+        self.ranked = {name: self._ranked(name) for name in self.flows}
+        self.limits = colour_limits(self)
+        for name, size in CACHES.items():
             setattr(self, name, lru_cache(size)(getattr(self, name)))
+
+    @cached_property
+    def presets(self) -> dict[str, dict]:
+        """States that are worth a look, see `mfkit.explore.presets.presets`."""
+        return presets(self)
 
     @property
     def last(self) -> str:
@@ -116,6 +114,32 @@ class Latents:
             return self.whole[question.model][question.sample]
         x, present = self._pose(question)
         return answers(flow, x, present, muted, self._shown(question))[0]
+
+    def agrees(self, question: Question) -> Agreement | None:
+        """Do the views belong together? The score with messages against that with all muted.
+
+        In spreads above what is usual in training, and then by the maximum rule, if `usual` is
+        known; otherwise in nats per channel by the mean rule. It can be trusted if the flow was
+        trained with message dropout.
+
+        Returns:
+            of one sample; None for a flow without messages, or if all of them are muted.
+        """
+        flow, muted = self._heard(question)
+        if len(muted) == len(flow.graph.possible_edges):
+            return None
+        answer, swapped = self.ask(question), dict(question.swapped)
+        alone = [  # without messages every view knows of itself alone
+            self.alone[question.model][swapped.get(view, question.sample)][view]
+            for view in range(self.shape[0])
+        ]
+        maps = torch.from_numpy(answer.nll - np.stack(alone))[None]
+        present = torch.from_numpy(answer.present)[None]
+        return Agreement.of(maps, self._shown(question), present, self.usual[question.model])
+
+    def rules(self, question: Question) -> dict[str, tuple[np.ndarray, float]]:
+        """Image scores (V,) and the sample's score by each rule that applies, see `by_rule`."""
+        return by_rule(self.ask(question), self._shown(question), self.agrees(question))
 
     def told(self, question: Question, view: int) -> dict[int, np.ndarray]:
         """What the messages of each neighbour are worth to a view, position by position.
@@ -187,23 +211,6 @@ class Latents:
         """Where the defect shows, (PIXELS, PIXELS) of bool."""
         return self.samples[sample].mask(view, PIXELS)
 
-    def _limits(self) -> dict[str, tuple[float, float]]:
-        """Where axes and colours end: the same for all samples, so that they can be compared."""
-        shown = self.whole[self.last]
-        half, log_det = (
-            np.stack([getattr(a, part) for a in shown]) for part in ("half", "log_det")
-        )
-        images = np.concatenate([a.images for seen in self.whole.values() for a in seen])
-        low, high = np.nanmin(images), np.nanmax(images)
-        margin = 0.05 * max(high - low, 0.1)
-        return {
-            "half": tuple(np.quantile(half, [0.02, 0.9995])),
-            "log_det": tuple(np.quantile(-log_det, [0.02, 0.9995])),
-            "nll": tuple(np.quantile(half - log_det, [0.5, 0.9995])),  # half of them stay dark
-            "scores": (float(low - margin), float(high + margin)),
-            "density": (0.0, 1.05 * max(answer.density.max() for answer in shown)),
-        }
-
     def _heard(self, question: Question) -> tuple[MultiFlow, list[tuple[int, int]]]:
         """The flow, and which of its edges are muted."""
         flow = self.flows[question.model]
@@ -215,6 +222,8 @@ class Latents:
         for view, donor in question.swapped:
             x[:, view] = self.split[[donor]][0][:, view]
         x[:, list(question.absent)] = torch.nan
+        if not present_views(x).any():
+            raise InputError("No camera is left, so there is nothing to score: put one back.")
         return x.nan_to_num(), present_views(x)
 
     def shown(self, samples: Sequence[int]) -> Tensor | None:
@@ -227,6 +236,14 @@ class Latents:
         for view, donor in question.swapped if shown is not None else ():
             shown[:, view] = self.shown([donor])[:, view]
         return shown
+
+    def _ranked(self, name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Images (N, V) and samples (N,) by every rule that applies."""
+        each = [self.rules(Question(name, index)) for index in range(len(self.samples))]
+        return {
+            rule: (np.stack([r[rule][0] for r in each]), np.array([r[rule][1] for r in each]))
+            for rule in each[0]
+        }
 
     def _answers(self, name: str, batch: int = 8) -> list[Answer]:
         seen = []

@@ -3,64 +3,27 @@
 
 const find = (id) => document.getElementById(id);
 
-function make(tag, attributes = {}, ...children) {
-  const svg = ["svg", "path", "circle", "text", "rect", "line", "g", "marker", "defs", "title"];
-  const node = svg.includes(tag)
-    ? document.createElementNS("http://www.w3.org/2000/svg", tag)
-    : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== false && value !== null) node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
 // ---- the graph
 
-function places() {
-  const { edges } = flows[Math.max(talking, 0)];
-  const joined = edges.filter(([from, to]) => from === 0 || to === 0).length;
-  const hub = Number(joined === 0 || joined === 2 * (names.length - 1));
-  return names.map((_, view) => {
-    if (view < hub) return [140, 117];
-    const turn = (2 * Math.PI * (view - hub)) / Math.max(names.length - hub, 1);
-    return [140 + 112 * Math.sin(turn), 117 - 92 * Math.cos(turn)];
+function drawOwnGraph() {
+  const { what, which } = parsed(state.change);
+  const gone = (view) => source(state.part, state.change, view) === null;
+  drawGraph(find("graph"), {
+    names,
+    edges: talking < 0 ? [] : flows[talking].edges,
+    chosen: state.view,
+    silent: (from, to) => what === "silent" || gone(from) || gone(to) ||
+      state.change === `mute-${names[from]}-${names[to]}`,
+    swapped: (view) => what === "swap" && which[0] === names[view],
+    gone,
+    note: moved,
+  }, {
+    mute: (from, to) => toggle(`mute-${names[from]}-${names[to]}`),
+    choose: (view) => set({ view }),
   });
-}
-
-function drawGraph() {
-  const at = places(), { what, which } = parsed(state.change);
-  const tip = (id, colour) => make("marker", { id, viewBox: "0 0 8 8", refX: 6, refY: 4,
-    markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
-    make("path", { d: "M0 0 8 4 0 8z", fill: colour }));
-  const graph = find("graph");
-  graph.replaceChildren(make("defs", {}, tip("tip", "#767676"), tip("no", data.palette.defective)));
-  graph.setAttribute("aria-label", "Cameras, and the messages between them");
-  for (const [from, to] of talking < 0 ? [] : flows[talking].edges) {
-    const change = `mute-${names[from]}-${names[to]}`;
-    const silent = what === "silent" || state.change === change ||
-      [from, to].some((view) => source(state.part, state.change, view) === null);
-    const curve = arc(at[from], at[to]);
-    graph.append(make("g", { class: silent ? "silent" : "", "data-edge": `${from}-${to}`,
-      ...pressable(`message from ${names[from]} to ${names[to]}`, silent, () => toggle(change)) },
-      make("title", {}, `${names[from]} tells ${names[to]}: click to mute`),
-      make("path", { class: "hit", d: curve }),
-      make("path", { class: "arrow", d: curve, "marker-end": `url(#${silent ? "no" : "tip"})` })));
-  }
   find("graph-note").textContent = talking < 0 ? "no flow here has messages"
     : state.change ? `image scores have moved so much in ${flows[talking].name}`
       : `messages in ${flows[talking].name}: click an arrow to mute it`;
-  names.forEach((name, view) => {
-    const [x, y] = at[view], here = which[0] === name;
-    const kind = [view === state.view && "chosen", what === "swap" && here && "swapped",
-      source(state.part, state.change, view) === null && "gone"].filter(Boolean).join(" ");
-    graph.append(make("g", { class: kind, "data-view": view,
-      ...pressable(`view ${name}`, view === state.view, () => set({ view })) },
-      make("circle", { cx: x, cy: y, r: 18 }),
-      make("text", { class: "name", x, y }, name),
-      make("text", { class: "moved", x, y: y + 27 }, moved(view))));
-  });
 }
 
 // How the image score of a view has moved, in the flow whose arrows are drawn.
@@ -70,25 +33,6 @@ function moved(view) {
     answer(state.part, Math.max(talking, 0), change).views[view]);
   if (!before || !now) return "";
   return signed(now.image - before.image);
-}
-
-function arc([x, y], [u, v]) {
-  const far = Math.hypot(u - x, v - y), [dx, dy] = [(u - x) / far, (v - y) / far];
-  const through = far > 150; // past the view in the middle
-  const bend = through ? 62 : 13, gap = 21, [nx, ny] = [-dy, dx];
-  const side = through ? 8 : 5;
-  const start = [x + gap * dx + side * nx, y + gap * dy + side * ny];
-  const end = [u - gap * dx + side * nx, v - gap * dy + side * ny];
-  const middle = [(x + u) / 2 + bend * nx, (y + v) / 2 + bend * ny];
-  return `M${start}Q${middle} ${end}`;
-}
-
-function pressable(label, pressed, act) {
-  return { role: "button", tabindex: 0, "aria-label": label, "aria-pressed": String(pressed),
-    onclick: act,
-    onkeydown: (event) => {
-      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); act(); }
-    } };
 }
 
 // ---- the maps
@@ -195,25 +139,25 @@ function caption(view, said, before) {
   const { codes } = parts[state.part];
   if (!said) return [names[view], codes[view] === "OK" ? "sound" : codes[view]];
   const seen = said.views[view], old = before?.views[view];
-  if (!seen) return [names[view], ""];
-  const [field, digits] = state.map === "agreement" ? ["agrees", 3] : ["image", 2];
+  const [field, digits] = state.map === "agreement" ? ["agrees", 1] : ["image", 2];
+  if (!seen || seen[field] === null) return [names[view], ""];
   const text = [names[view], number(seen[field], digits)];
-  const change = old ? seen[field] - old[field] : 0;
+  const change = old && old[field] !== null ? seen[field] - old[field] : 0;
   if (Math.abs(change) >= 0.5 * 10 ** -digits) text.push(` ${signed(change, digits)}`);
   return text;
 }
 
 // ---- numbers
 
-const RULES = { max: ["maximum", 2], mean: ["mean", 2], agreement: ["agreement", 3] };
+const RULES = { max: ["maximum", 2], mean: ["mean", 2], agreement: ["agreement", 1] };
 
 function drawNumbers() {
   find("numbers").replaceChildren(...flows.flatMap((flow, at) => {
     const before = answer(state.part, at, "");
     const now = state.change ? answer(state.part, at, state.change) : before;
     return [make("h2", {}, flow.name), ...Object.keys(RULES).map((rule) =>
-      flow.edges.length || rule !== "agreement" ? scored(flow, rule, before[rule], now[rule])
-        : make("p", { class: "score unit" }, "agreement 0: no messages"))];
+      now[rule] !== null ? scored(flow, rule, before[rule], now[rule])
+        : make("p", { class: "score unit" }, "agreement: unknown, no message is heard"))];
   }));
 }
 
@@ -256,7 +200,7 @@ function drawPosition() {
     ? { views: [] } : null, `${names[view]} enlarged`, null)));
   const lines = flows.map((flow, at) => {
     const [before, now] = ["", change].map((key) => answer(part, at, key).views[view]);
-    const cells = [before?.score, ...(change ? [now?.score] : []), now?.alone, now?.agreement];
+    const cells = [before?.score, ...(change ? [now?.score] : []), now?.alone, now?.gap];
     return make("tr", {}, make("th", { scope: "row" }, flow.name), ...cells.map((values) =>
       make("td", {}, values ? number(values[place], 2) : "\u2013")));
   });
@@ -316,6 +260,7 @@ function drawControls() {
   find("opacity").value = state.opacity;
   find("outline").checked = state.outline;
   const kind = shownKind(), [low, high] = data.limits[kind];
+  find("unit").textContent = kind === "agreement" ? "spreads" : "nats per channel";
   [find("low").textContent, find("high").textContent] = [number(low), number(high)];
   const line = find("colours").getContext("2d"), image = new ImageData(256, 1);
   for (let at = 0; at < 256; at++) {
@@ -336,7 +281,7 @@ function draw() {
   const held = focusPath(document.activeElement);
   drawTruth();
   drawControls();
-  drawGraph();
+  drawOwnGraph();
   drawMaps();
   drawNumbers();
   drawPosition();

@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm.auto import tqdm
@@ -23,7 +22,7 @@ from mfkit.explore.choice import Reason, choose, donors
 from mfkit.explore.latents import Latents
 from mfkit.explore.patches import PIXELS
 from mfkit.files import whole_file
-from mfkit.palette import HEAT, PALETTE
+from mfkit.palette import HEAT, PALETTE, SIGNED
 
 __all__ = ["LIMIT", "collect", "write_page"]
 
@@ -51,11 +50,12 @@ def write_page(
         its path.
 
     Raises:
-        ValueError: the page would be larger than `LIMIT`.
+        ValueError: the page would be larger than `LIMIT`, or `latents` do not know how well the
+            views of sound parts agree.
     """
     chosen = choose(latents) if samples is None else {int(index): Reason() for index in samples}
     page = _read("page.html")
-    for name in ("page.css", "page.state.js", "page.js"):
+    for name in ("graph.css", "page.css", "page.state.js", "graph.js", "page.js"):
         page = page.replace(f"/* {name} */", _read(name))
     before, after = page.split("{/* data */}")
     text = json.dumps(collect(latents, chosen, title), separators=(",", ":"), allow_nan=False)
@@ -104,11 +104,18 @@ def collect(latents: Latents, chosen: Mapping[int, Reason], title: str = "") -> 
         "limits": limits(latents, maps),
         "colours": {
             "score": _lookup(HEAT),
-            "signed": _lookup(sns.color_palette("vlag", as_cmap=1)),
+            "signed": _lookup(SIGNED),
         },
-        "palette": {**PALETTE, "moved": sns.color_palette("colorblind").as_hex()[4]},
+        "palette": PALETTE,
         "labels": latents.labels.tolist(),
-        "flows": [record(latents, name) for name in latents.flows],
+        "flows": [
+            {
+                **record(latents, name),
+                "usual": usual
+                and {part: _base64(v.numpy().astype("<f4")) for part, v in usual._asdict().items()},
+            }
+            for name, usual in latents.usual.items()
+        ],
         "questions": [
             _question(latents, index, place, reason)
             for place, (index, reason) in enumerate(chosen.items())

@@ -58,33 +58,70 @@ function source(part, change, view) {
   return parts[from].present[view] ? from : null;
 }
 
-function counting(part, view, place) {
-  if (!parts[part].counts) return true;
+// Which positions of a view show the object; all of them if none is known to.
+function counting(part, view) {
+  if (!parts[part].counts) return () => true;
   parts[part].seen ??= bytes(parts[part].counts);
-  return parts[part].seen[view * size + place] > 0;
+  const seen = parts[part].seen.subarray(view * size, (view + 1) * size);
+  return seen.some((shown) => shown) ? (_, place) => seen[place] > 0 : () => true;
 }
 
-// Scores of a part in some change: for every view a map, and numbers; null where it is absent.
+// The average of each position and its neighbours, as far as there are any.
+function around(values) {
+  return values.map((_, place) => {
+    const row = Math.floor(place / width), column = place % width;
+    let sum = 0, count = 0;
+    for (let y = Math.max(row - 1, 0); y <= Math.min(row + 1, height - 1); y++) {
+      for (let x = Math.max(column - 1, 0); x <= Math.min(column + 1, width - 1); x++) {
+        sum += values[y * width + x];
+        count += 1;
+      }
+    }
+    return sum / count;
+  });
+}
+
+// In spreads above what is usual at a place for sound parts of the training.
+function unusual(gap, flow, view) {
+  flows[flow].usually ??= Object.fromEntries(Object.entries(flows[flow].usual)
+    .map(([name, text]) => [name, new Float32Array(bytes(text).buffer)]));
+  const { mean: middle, spread } = flows[flow].usually;
+  return around(gap).map((value, place) =>
+    (value - middle[view * size + place]) / spread[view * size + place]);
+}
+
+const highestOf = (values) => values.reduce((most, value) => Math.max(most, value), -Infinity);
+
+// Scores of a part in some change: for every view a map, and numbers; null where it is absent, and
+// where no message is heard, so that nothing is known about agreement.
 function answer(part, flow, change) {
   const { maps } = parts[part];
+  const heard = flows[flow].edges.length && change !== "silent";
   const views = names.map((_, view) => {
     const from = source(part, change, view);
     if (from === null) return null;
     const cut = (values) => values.subarray(view * size, (view + 1) * size);
     const key = "silent" in maps[flow] ? "silent" : ""; // alone, a view knows of no other
     const alone = cut(stored(from, flow, key));
-    const score = change in maps[flow] ? cut(stored(part, flow, change))
+    const said = change in maps[flow] ? cut(stored(part, flow, change))
       : parsed(change).what === "mute" ? cut(stored(part, flow, "")) : alone;
-    const agreement = score.map((value, place) => value - alone[place]);
-    const shown = agreement.filter((_, place) => counting(from, view, place));
-    return { from, score, alone, agreement, image: Math.max(...score), agrees: mean(shown) };
+    const shown = counting(from, view);
+    const object = said.filter(shown), lowest = -highestOf(object.map((value) => -value));
+    const gap = said.map((value, place) => value - alone[place]);
+    const agreement = heard ? unusual(gap, flow, view) : gap.map(() => 0);
+    return {
+      from, alone, gap, agreement,
+      score: said.map((value, place) => shown(value, place) ? value : lowest),
+      image: highestOf(object),
+      agrees: heard ? highestOf(agreement.filter(shown)) : null,
+    };
   });
   const there = views.filter((view) => view !== null);
   return {
     views,
-    max: Math.max(...there.map((view) => view.image)),
+    max: highestOf(there.map((view) => view.image)),
     mean: mean(there.map((view) => view.image)),
-    agreement: mean(there.map((view) => view.agrees)),
+    agreement: heard ? highestOf(there.map((view) => view.agrees)) : null,
   };
 }
 

@@ -1,9 +1,10 @@
 """The state of the explorer: one control for every entry."""
 
 import ipywidgets as widgets
-import numpy as np
 
-from mfkit.explore.controls import Pad, Several
+from mfkit.explore.choice import threshold
+from mfkit.explore.clickable import Graph
+from mfkit.explore.controls import Place, Several
 from mfkit.explore.latents import Latents
 from mfkit.explore.screens import SCREENS
 
@@ -16,66 +17,86 @@ def controls(latents: Latents) -> dict[str, widgets.Widget]:
     names = latents.names
     samples = [(sample.title, index) for index, sample in enumerate(latents.samples)]
     models = list(latents.flows)
-    low, high = (round(limit, 2) for limit in latents.limits["scores"])
-    sound = latents.scores[latents.last][~latents.labels]
-    quantile = np.quantile(sound if len(sound) else latents.scores[latents.last], 0.95)
-    late = {"continuous_update": False, "style": {"description_width": "88px"}}
-    wrap = {"flex_flow": "row wrap"}
-    small = widgets.Layout(width="90px")
     return {
-        "sample": widgets.Dropdown(options=samples, description="sample"),
-        "model": widgets.SelectionSlider(
-            options=models, value=latents.last, description="model", **late
+        "sample": _list("sample", samples, 210),
+        "model": _list("model", models, 180, latents.last),
+        "against": _list(
+            "against",
+            [("nobody", ""), *zip(models, models, strict=True)],
+            220,
+            help="a second model",
         ),
-        "against": widgets.Dropdown(
-            options=[("nobody", ""), *zip(models, models, strict=True)], description="against"
+        "panel": _row(list(SCREENS)),
+        "view": _row(list(zip(names, range(views), strict=True))),
+        "position": Place(height, width),
+        "map": _list("map", ["score", "agreement", "change"], 150),
+        **_sliders(latents),
+        "truth": widgets.Checkbox(True, description="true defect", indent=False, layout=_wide(100)),
+        "foreground": widgets.Checkbox(False, description="object", indent=False, layout=_wide(80)),
+        "before": widgets.Checkbox(
+            False, description="show before", indent=False, layout=_wide(120)
         ),
-        "panel": widgets.ToggleButtons(options=list(SCREENS), style={"button_width": "auto"}),
-        "view": widgets.ToggleButtons(
-            options=list(zip(names, range(views), strict=True)), style={"button_width": "auto"}
-        ),
-        "position": Pad(height, width),
-        "block": widgets.IntSlider(latents.blocks, 0, latents.blocks, description="block", **late),
-        "opacity": widgets.FloatSlider(0.5, min=0, max=1, step=0.1, description="opacity", **late),
-        "threshold": widgets.FloatSlider(
-            round(quantile, 2), min=low, max=high, step=0.01, description="threshold", **late
-        ),
-        "truth": widgets.Checkbox(True, description="true defect", indent=False),
-        "foreground": widgets.Checkbox(
-            False, description="object", indent=False, disabled=latents.split.foreground is None
-        ),
-        "muted": Several(
-            {
-                (j, i): widgets.ToggleButton(description=f"{names[j]} → {names[i]}", layout=small)
-                for j, i in latents.edges
-            },
-            **wrap,
-        ),
+        "muted": Graph(latents.edges, names),
         "swapped": Several(
             {
-                view: widgets.Dropdown(
-                    options=[("own", -1), *samples],
-                    description=name,
-                    layout=widgets.Layout(width="150px"),
-                    style={"description_width": "25px"},
-                )
+                view: _list(f"{name} from", [("own part", -1), *samples], 190)
                 for view, name in enumerate(names)
-            },
-            **wrap,
+            }
         ),
         "absent": Several(
             {
-                view: widgets.ToggleButton(description=name, layout=small)
+                view: widgets.ToggleButton(description=f"no camera {name}", layout=_wide(120))
                 for view, name in enumerate(names)
-            },
-            **wrap,
+            }
         ),
-        "temperature": widgets.FloatSlider(
-            1.0, min=0, max=1.5, step=0.1, description="temperature", **late
+        "towards": _list("towards", samples, 190),
+        "draw": widgets.BoundedIntText(
+            0, max=999, description="draw no.", layout=_wide(130), style=_label(58)
         ),
-        "towards": widgets.Dropdown(options=samples, description="towards"),
-        "fraction": widgets.FloatSlider(
-            0.0, min=0, max=1, step=0.1, description="fraction", **late
-        ),
-        "draw": widgets.BoundedIntText(0, max=999, description="draw no."),
     }
+
+
+def _sliders(latents: Latents) -> dict[str, widgets.Widget]:
+    low, high = (round(limit, 2) for limit in latents.limits["scores"])
+    usual = round(threshold(latents, latents.last), 2)
+    ends = {
+        "opacity": (0.5, 0, 1, 0.1),
+        "threshold": (usual, low, high, 0.01),
+        "temperature": (1.0, 0, 1.5, 0.1),
+        "fraction": (0.0, 0, 1, 0.1),
+    }
+    found = {
+        name: widgets.FloatSlider(value, min=least, max=most, step=step, **_slider(name))
+        for name, (value, least, most, step) in ends.items()
+    }
+    block = widgets.IntSlider(latents.blocks, 0, latents.blocks, **_slider("block"))
+    return {"block": block, **found}
+
+
+def _slider(name: str) -> dict:
+    return {
+        "description": name,
+        "continuous_update": False,
+        "layout": _wide(220),
+        "style": _label(72),
+    }
+
+
+def _list(name: str, options: list, width: int, value=None, help: str = "") -> widgets.Dropdown:
+    chosen = {} if value is None else {"value": value}
+    label = _label(8 + 7 * len(name))
+    return widgets.Dropdown(
+        options=options, description=name, layout=_wide(width), style=label, tooltip=help, **chosen
+    )
+
+
+def _row(options: list) -> widgets.ToggleButtons:
+    return widgets.ToggleButtons(options=options, style={"button_width": "auto"})
+
+
+def _wide(pixels: int) -> widgets.Layout:
+    return widgets.Layout(width=f"{pixels}px", flex="0 0 auto")
+
+
+def _label(pixels: int) -> dict:
+    return {"description_width": f"{pixels}px"}

@@ -56,7 +56,7 @@ def draw_graph(
                 mutation_scale=12,
                 shrinkA=17,
                 shrinkB=17,
-                color=PALETTE["defective" if (j, i) in muted else "quiet"],
+                color=PALETTE["moved" if (j, i) in muted else "quiet"],
                 linestyle=":" if (j, i) in muted else "-",
             )
         )

@@ -618,7 +618,7 @@ class FlowExplorer(widgets.VBox):
             1.0, min=0.2, max=1.6, step=0.2, description="temperature", **style
         )
         self.undone = widgets.IntSlider(0, min=0, max=BLOCKS, description="blocks undone", **style)
-        self.picture = widgets.Image(format="png")
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(width="420px"))
         for slider in (self.temperature, self.undone):
             slider.observe(self.redraw, "value")
         self.redraw()
@@ -645,7 +645,7 @@ class FlowExplorer(widgets.VBox):
     def redraw(self, _change=None):
         """Put the figure into the picture."""
         png = io.BytesIO()
-        self.figure().savefig(png, format="png", dpi=80)
+        self.figure().savefig(png, format="png", dpi=100)
         self.picture.value = png.getvalue()
 
     def state(self):

@@ -185,10 +185,11 @@ def test_slurm_is_asked_as_its_file_says_or_the_file_is_named(tmp_path, monkeypa
     with pytest.raises(InputError, match=r"cores.*describe a machine .*jobqueue.yaml"):
         start("slurm", device="cpu")
     described = {"cores": 4, "memory": "8 GB", "worker-extra-args": ["--lifetime", "55m"]}
-    scripts = []
+    scripts, pages = [], []
 
     def asked(machines, jobs):
         scripts.append(machines.job_script())
+        pages.append(machines.scheduler_spec["options"]["dashboard_address"])
         raise Enough
 
     monkeypatch.setattr(dask_jobqueue.SLURMCluster, "scale", asked)
@@ -197,6 +198,7 @@ def test_slurm_is_asked_as_its_file_says_or_the_file_is_named(tmp_path, monkeypa
             start("slurm", device="cuda")
     for part in ("--lifetime 55m", "--nthreads 1", "--resources GPU=1", "tls://", "--tls-key"):
         assert part in scripts[0]
+    assert pages == ["127.0.0.1:0"]  # whoever else is in the network sees no page of state
 
 
 class Enough(Exception):

@@ -8,12 +8,23 @@ import pytest
 import torch
 from sets import CHANNELS, HEIGHT, WIDTH, features, small_flow, small_set
 
+from mfkit.errors import InputError
 from mfkit.explore.answers import BINS, LEVELS
-from mfkit.explore.latents import Latents, Question
+from mfkit.explore.latents import Latents
 from mfkit.explore.patches import PIXELS, Patches
+from mfkit.explore.question import Question
 from mfkit.features import Split, present_views
 from mfkit.flow import ViewGraph, save_flow
-from mfkit.score import image_scores, mute, nll_map, quiet_background, sample_scores
+from mfkit.score import (
+    Agreement,
+    Usual,
+    agreement_map,
+    image_scores,
+    mute,
+    nll_map,
+    quiet_background,
+    sample_scores,
+)
 
 WHEEL = small_flow(ViewGraph.wheel())
 ANY = torch.no_grad()
@@ -169,6 +180,61 @@ def test_saved_flows_are_one_model_after_several_epochs(category, tmp_path):
     assert list(latents.flows) == [str(path) for path in paths]
     assert latents.last == str(paths[1])
     assert (latents.scores[str(paths[0])] != latents.scores[str(paths[1])]).all()
+
+
+@ANY
+def test_agreement_is_that_of_the_score(latents):
+    """Of whole and of changed samples, in units of what is usual in training."""
+    x, train = features(4), features(3, seed=1)
+    usual = Usual.of(agreement_map(WHEEL, train))
+    expected = Agreement.of(agreement_map(WHEEL, x), usual=usual)
+    for index in range(4):
+        found = latents.agrees(Question("wheel", index))
+        assert found.samples.item() == pytest.approx(expected.samples[index].item(), rel=1e-4)
+        assert found.maps[0] == pytest.approx(expected.maps[index].numpy(), rel=1e-3, abs=1e-3)
+    assert latents.ranked["wheel"]["agreement"][1] == pytest.approx(
+        expected.samples.numpy(), rel=1e-4
+    )
+    x[0, 1] = x[3, 1]
+    present = torch.tensor([[True, True, True, True, False]])
+    there = agreement_map(WHEEL, x[[0]], present)
+    changed = Agreement.of(there, None, present, usual)
+    found = latents.agrees(Question("wheel", 0, swapped=((1, 3),), absent=(4,)))
+    assert found.samples.item() == pytest.approx(changed.samples.item(), rel=1e-4)
+    assert found.images[0].isnan().tolist() == [False] * 4 + [True]
+
+
+def test_without_messages_nobody_knows_about_agreement(latents):
+    assert latents.agrees(Question("apart", 0)) is None
+    assert latents.agrees(Question("wheel", 0, muted=latents.edges)) is None
+    assert "agreement" not in latents.ranked["apart"]
+
+
+@ANY
+def test_the_mean_rule_takes_all_positions_that_count(category):
+    foreground = torch.rand(4, 5, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) < 0.5
+    foreground[..., 0, 0] = True
+    latents = Latents(WHEEL, Split(category.test, features(4), foreground))
+    nll = nll_map(*WHEEL(features(4)))
+    expected = image_scores(nll, foreground, "mean")
+    images, samples = latents.ranked["flow 0"]["mean"]
+    assert images == pytest.approx(expected.numpy(), abs=1e-5)
+    assert samples == pytest.approx(expected.mean(1).numpy(), abs=1e-5)
+    gone = latents.rules(Question("flow 0", 0, absent=(2,)))["mean"]
+    assert np.isnan(gone[0][2]) and np.isfinite(gone[1])
+
+
+def test_no_camera_is_a_sentence(latents):
+    with pytest.raises(InputError, match="No camera is left"):
+        latents.ask(Question("wheel", 0, absent=(0, 1, 2, 3, 4)))
+
+
+def test_usual_of_a_training_is_taken_before_that_of_samples(category):
+    own = Usual(torch.zeros(5, HEIGHT, WIDTH), torch.ones(5, HEIGHT, WIDTH))
+    split = Split(category.test, features(4))
+    train = Split(category.train, features(3, seed=1))
+    latents = Latents({"wheel": WHEEL}, split, train, {"wheel": own})
+    assert latents.usual["wheel"] is own
 
 
 def test_what_does_not_fit_is_refused(category):

@@ -4,8 +4,10 @@ import base64
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sets import HEIGHT, WIDTH, features, small_flow, small_set
@@ -14,9 +16,10 @@ from mfkit.explore import Latents, Question, page
 from mfkit.explore.choice import choose, donors
 from mfkit.features import Split
 from mfkit.flow import ViewGraph
-from mfkit.score import Agreement
+from mfkit.score import Agreement, agreement_map
 
 FLOWS = {"apart": small_flow(ViewGraph.empty(5)), "wheel": small_flow(ViewGraph.wheel())}
+ROOT = Path(__file__).resolve().parents[2]
 EVIL = '</script><img src="http://nowhere.invalid/x" onerror="alert(1)">'
 
 
@@ -27,7 +30,12 @@ def samples(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def latents(samples):
-    return Latents(FLOWS, Split(samples, features(4)))
+    return Latents(FLOWS, Split(samples, features(4)), train(samples))
+
+
+def train(samples) -> Split:
+    """A training split: the same pictures, other features."""
+    return Split(samples[:3], features(3, seed=1))
 
 
 def read(path) -> dict:
@@ -60,6 +68,18 @@ def test_a_page_is_one_small_file_that_names_no_host(written):
     assert not re.search(r"\b(src|href)=\"(?!#|data:)", text)
     assert "/* page" not in text and "{/*" not in text
     assert "innerHTML" not in text
+
+
+def test_the_page_of_the_course_is_that_of_the_shipped_model():
+    """Its scores are those that lie beside the model, so it is not older than the model."""
+    shipped = read(ROOT / "notebooks" / "explorer.html")
+    expected = pd.read_csv(ROOT / "data" / "models" / "wire_plug" / "scores.csv")
+    (flow,) = shipped["flows"]
+    assert flow["scores"]["max"] == pytest.approx(expected["score"].tolist(), abs=2e-3)
+    assert flow["scores"]["agreement"] == pytest.approx(
+        expected["agreement"].tolist(), rel=2e-3, abs=2e-3
+    )
+    assert (ROOT / "notebooks" / "explorer.html").stat().st_size < page.LIMIT
 
 
 def test_every_change_is_there(data, latents):
@@ -95,7 +115,7 @@ def test_maps_are_those_of_the_flows_up_to_the_step(data, latents):
                 answer = latents.ask(Question(name, order[place], **question))
                 there = answer.present
                 found = maps(data, place, flow, key)[there]
-                assert found == pytest.approx(answer.map[there], abs=0.51 * step + 1e-5)
+                assert found == pytest.approx(answer.nll[there], abs=0.51 * step + 1e-5)
 
 
 def test_views_stand_alone_once_messages_are_muted(data, latents):
@@ -119,11 +139,9 @@ def test_sets_are_those_of_the_flows(data, latents):
         assert scores["max"] == pytest.approx(latents.scores[name], abs=1e-4)
         images = np.stack([answer.images for answer in latents.whole[name]])
         assert scores["mean"] == pytest.approx(images.mean(1), abs=1e-4)
-        apart = [
-            latents.whole[name][i].map - latents.ask(Question(name, i, muted=latents.edges)).map
-            for i in range(4)
-        ]
-        assert scores["agreement"] == pytest.approx(np.mean(apart, (1, 2, 3)), abs=1e-4)
+        agreed = latents.ranked[name].get("agreement", (None, np.zeros(4)))[1]
+        assert scores["agreement"] == pytest.approx(agreed, abs=1e-4)
+        assert (flow["usual"] is None) == (name == "apart")
     assert data["labels"] == latents.labels.tolist()
 
 
@@ -133,7 +151,7 @@ def test_foreground_and_missing_views(samples):
     lacks = features(4)
     lacks[0, 3] = np.nan
     first = replace(samples[0], images=(*samples[0].images[:3], None, samples[0].images[4]))
-    latents = Latents(FLOWS, Split([first, *samples[1:]], lacks, shown))
+    latents = Latents(FLOWS, Split([first, *samples[1:]], lacks, shown), train(samples))
     data = page.collect(latents, choose(latents))
     index = [part["name"] for part in data["parts"]].index(first.name)
     assert data["parts"][index]["present"] == [True, True, True, False, True]
@@ -141,23 +159,29 @@ def test_foreground_and_missing_views(samples):
     counts = np.frombuffer(base64.b64decode(data["parts"][index]["counts"]), np.uint8)
     assert counts.reshape(5, HEIGHT, WIDTH)[0].tolist() == shown[0, 0].tolist()
     at = latents.samples.index(first)
-    apart = (
-        latents.whole["wheel"][at].map - latents.ask(Question("wheel", at, muted=latents.edges)).map
-    )
     there = torch.tensor([[True, True, True, False, True]])
-    expected = Agreement.of(torch.from_numpy(apart)[None], shown[:1], there)
+    apart = agreement_map(FLOWS["wheel"], lacks[[0]].nan_to_num(), there)
+    expected = Agreement.of(apart, shown[:1], there, latents.usual["wheel"])
     assert data["flows"][1]["scores"]["agreement"][at] == pytest.approx(
         expected.samples.item(), abs=1e-4
     )
 
 
+def test_a_page_is_not_written_without_knowing_what_agreement_is_usual(samples, tmp_path):
+    latents = Latents(FLOWS, Split(samples, features(4)))
+    with pytest.raises(ValueError, match="'wheel': make them with the training split"):
+        page.write_page(latents, tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_data_cannot_leave_its_place(samples, tmp_path):
     evil = replace(samples[2], name=EVIL, code=EVIL, codes=(EVIL,) * 5, number="1")
-    latents = Latents(FLOWS, Split([*samples[:2], evil, samples[3]], features(4)))
+    split = Split([*samples[:2], evil, samples[3]], features(4))
+    latents = Latents(FLOWS, split, train(samples))
     path = page.write_page(latents, tmp_path / "evil.html", title=EVIL)
     text = path.read_text(encoding="utf-8")
     assert "<img src" not in text
-    assert text.count("</script>") == 3
+    assert text.count("</script>") == 4
     data = read(path)
     assert data["title"] == EVIL
     assert EVIL in [part["code"] for part in data["parts"]]

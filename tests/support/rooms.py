@@ -13,9 +13,9 @@ PICTURE = ROOT / "notebooks" / "results" / "rooms.svg"
 
 # room -> x, y, width of its box; what is imported lies further down
 BOXES = {
-    "course": (20, 170, 250),
-    "explore": (290, 170, 250),
-    "experiment": (560, 170, 300),
+    "course": (290, 210, 240),
+    "explore": (20, 20, 400),
+    "experiment": (560, 190, 300),
     "features": (90, 360, 250),
     "score": (540, 360, 250),
     "data": (90, 550, 250),

@@ -7,16 +7,19 @@ from pathlib import Path
 
 # who may import whom; what stands further up uses what stands further down
 ALLOWED = {
-    "__main__": {"endings", "errors", "escape", "kit", "options"},
+    "__main__": {"endings", "errors", "escape", "explore_command", "kit", "options"},
+    "explore_command": {"errors", "escape"},
     "kit": {"errors", "escape"},
     "course": {"data", "errors", "flow"},
     "explore": {
         "data",
         "errors",
         "escape",
+        "experiment",
         "features",
         "files",
         "flow",
+        "inspection",
         "palette",
         "plot",
         "score",

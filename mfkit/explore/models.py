@@ -1,0 +1,102 @@
+"""Trained models for the explorer: from their folders and the data to `Latents`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mfkit.data import DataSet, Digests, read_category
+from mfkit.errors import InputError
+from mfkit.experiment import FeatureFolder
+from mfkit.explore.latents import Latents
+from mfkit.features import FeatureStore, ForegroundStore, Split, load_masks
+from mfkit.flow import MultiFlow
+from mfkit.inspection import PictureScorer, load_scorer
+
+__all__ = ["load_latents"]
+
+SAME = ("category", "backbone", "backbone_digest", "size", "foreground")
+"""What models must agree in to be looked at together."""
+
+
+def load_latents(
+    models: str | Path | Sequence[str | Path],
+    data: str | Path,
+    features: str | Path = "runs/features",
+) -> Latents:
+    """What one or several trained models make of the test split of their category.
+
+    Arguments:
+        models: folders of a model (`OUT/NAME` of a run, `data/models/NAME`); several of them to
+            compare, the last one comes first to the eye.
+        data: the data set that holds the category.
+        features: where features lie or are put, as for `mfkit.run`.
+
+    Returns:
+        the latents. Each flow bears the name of its run's folder, or "model" if there is one.
+
+    Raises:
+        InputError: no model, models that do not belong together, or data that are not theirs.
+    """
+    folders = [Path(p) for p in ([models] if isinstance(models, str | Path) else models)]
+    scorers = [load_scorer(folder, "cpu") for folder in folders]
+    described = scorers[0].description
+    for folder, scorer in zip(folders, scorers, strict=True):
+        if not isinstance(scorer.flow, MultiFlow):
+            raise InputError(
+                f"{folder} is no flow, so it has no latents: give one that was trained"
+            )
+        for name in SAME:
+            if getattr(scorer.description, name) != getattr(described, name):
+                raise InputError(
+                    f"{folders[0]} and {folder} differ in their {name} and cannot be compared: "
+                    "give models of one category and one preset"
+                )
+    splits = _splits(scorers[0], data, Path(features))
+    shape = splits["test"].features.shape[1:]
+    flows = dict(zip(_names(folders), (scorer.flow for scorer in scorers), strict=True))
+    for folder, flow in zip(folders, flows.values(), strict=True):
+        if flow.shape != tuple(shape):
+            raise InputError(
+                f"{folder} was trained on features {flow.shape}, {data} gives {tuple(shape)}: give "
+                "the data set that it was trained on"
+            )
+    usual = {
+        name: scorer.description.usual
+        for name, scorer in zip(flows, scorers, strict=True)
+        if scorer.description.usual is not None
+    }
+    return Latents(flows, splits["test"], splits["train"], usual)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Short names that tell folders apart: `runs/wheel/wire_plug` is "wheel"."""
+    if len(folders) == 1:
+        return ["model"]
+    names = [folder.resolve().parent.name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _splits(scorer: PictureScorer, data: str | Path, features: Path) -> dict[str, Split]:
+    """Training and test split with the features and the foreground of a model."""
+    described = scorer.description
+    missing = "allow" if described.missing_views else "error"
+    root = DataSet(data, missing_views=missing)
+    category = read_category(root, described.category, views=len(described.cameras))
+    folder = FeatureFolder(features / described.backbone / category.name)
+    digests = Digests(root.images, folder.digests)
+    masks = load_masks(described.foreground, root, category.name)
+    found = {}
+    for name, samples in category.splits.items():
+        store = FeatureStore.build(
+            folder.features(name), samples, scorer.backbone, label=f"features, {name}",
+            digests=digests,
+        )  # fmt: skip
+        shown = masks and ForegroundStore.build(
+            folder.foreground(name, masks.name),
+            samples,
+            masks,
+            *store.shape[3:],
+            label=f"foreground, {name}",
+            digests=digests,
+        )
+        found[name] = Split(samples, store, shown)
+    return found
