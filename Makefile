@@ -19,9 +19,8 @@ demo: .venv/mfkit
 	$(PLAIN)/gaussian --method gaussian
 	$(PLAIN)/neighbours --method neighbours
 	$(WIRES)/gaussian --method gaussian
-	$(WIRES)/neighbours --method neighbours
 	@echo
-	@.venv/bin/python -m mfkit table $(patsubst %,runs/demo/*/%,neighbours gaussian separated wheel)
+	@.venv/bin/python -m mfkit table runs/demo/plain/neighbours $(patsubst %,runs/demo/*/%,gaussian separated wheel)
 	@echo
 	@ls runs/demo/*/*/*/overview.png
 

@@ -20,6 +20,7 @@ from mfkit.score import (
     Usual,
     agreement_map,
     auroc,
+    nll_map,
     pixel_map,
     sample_scores,
 )
@@ -102,9 +103,10 @@ def score_split(
     for x, there, foreground in _batches(split, batch, flow.device, present, "evaluation"):
         used.append(there)
         with autocast(flow.device, amp):
-            scores.append(Scores.of(*flow(x, present=there), foreground, there))
+            z, log_det = flow(x, present=there)
+            scores.append(Scores.of(z, log_det, foreground, there))
             if usual is not None:
-                maps = agreement_map(flow, x, there)
+                maps = agreement_map(flow, x, there, nll_map(z, log_det))
                 agreements.append(Agreement.of(maps, foreground, there, usual))
     whole = None if usual is None else Agreement(*_joined(agreements))
     return Scored(Scores(*_joined(scores)), whole, torch.cat(used).cpu())

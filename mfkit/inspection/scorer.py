@@ -23,7 +23,7 @@ from mfkit.experiment import (
 )
 from mfkit.features import Backbone, load_masks, to_positions
 from mfkit.flow import MultiFlow, load_flow
-from mfkit.score import Agreement, Scores, agreement_map, p_values, smallest_rate
+from mfkit.score import Agreement, Scores, agreement_map, nll_map, p_values, smallest_rate
 
 __all__ = ["PictureScorer", "Pictures", "Verdicts", "alarm_rate", "load_scorer", "take"]
 
@@ -192,9 +192,10 @@ class PictureScorer:
         present = present.to(x.device)
         agreement = None
         with autocast(x.device, self.description.amp):
-            scores = Scores.of(*self.flow(x, present=present), foreground, present)
+            z, log_det = self.flow(x, present=present)
+            scores = Scores.of(z, log_det, foreground, present)
             if (usual := self.description.usual) is not None:
-                maps = agreement_map(self.flow, x, present)
+                maps = agreement_map(self.flow, x, present, nll_map(z, log_det))
                 agreement = Agreement.of(maps, foreground, present, usual)
                 agreement = Agreement(*(part.cpu() for part in agreement))
         return Scores(*(part.cpu() for part in scores)), agreement

@@ -23,7 +23,9 @@ __all__ = ["Agreement", "Usual", "agreement_map", "combined"]
 
 
 @torch.no_grad()
-def agreement_map(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> Tensor:
+def agreement_map(
+    flow: MultiFlow, x: Tensor, present: Tensor | None = None, together: Tensor | None = None
+) -> Tensor:
     """Score with messages minus score with all of them muted: high where views disagree.
 
     Negative: the other views expected what is seen here. Positive: they expected something else.
@@ -32,6 +34,7 @@ def agreement_map(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> 
         flow: in evaluation mode; trained with message dropout, or it does not know what silence is.
         x: (B, V, C, H, W).
         present: (B, V) of bool; None: all views are.
+        together: the score with messages (B, V, H, W), if it is known already.
 
     Returns:
         (B, V, H, W) in nats per channel; 0 in absent views, and everywhere without messages.
@@ -41,7 +44,8 @@ def agreement_map(flow: MultiFlow, x: Tensor, present: Tensor | None = None) -> 
     """
     if flow.training:
         raise ValueError("'flow' should be in evaluation mode: call flow.eval()")
-    together = nll_map(*flow(x, present=present))
+    if together is None:
+        together = nll_map(*flow(x, present=present))
     return together - nll_map(*flow(x, present=present, muted=flow.graph.possible_edges))
 
 
