@@ -79,6 +79,7 @@ def test_a_planted_break_is_noticed(rule, file, line, tmp_path):
 def test_the_picture_of_the_rooms_is_true():
     """Drawn from the imports: `python tests/support/rooms.py` draws it again."""
     assert rooms.PICTURE.read_text() == rooms.draw(ROOT / "mfkit")
+    assert rooms.overlaps(ROOT / "mfkit") == []
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,16 @@ PICTURE = ROOT / "notebooks" / "results" / "rooms.svg"
 
 # room -> x, y, width of its box; what is imported lies further down
 BOXES = {
-    "course": (290, 210, 240),
-    "explore": (20, 20, 400),
-    "experiment": (560, 190, 300),
-    "features": (90, 360, 250),
-    "score": (540, 360, 250),
-    "data": (90, 550, 250),
-    "flow": (540, 550, 250),
-    "inspection": (560, 20, 300),
-    "study": (290, 20, 250),
-    "kit": (20, 20, 250),
+    "explore": (20, 20, 350),
+    "study": (382, 20, 215),
+    "inspection": (609, 20, 251),
+    "kit": (20, 235, 180),
+    "course": (215, 235, 240),
+    "experiment": (560, 200, 300),
+    "features": (90, 400, 250),
+    "score": (540, 400, 250),
+    "data": (90, 580, 250),
+    "flow": (540, 580, 250),
 }
 TITLES = {
     "data": "pictures → samples",
@@ -36,6 +36,7 @@ TITLES = {
     "course": "what notebooks share",
     "kit": "for teachers",
 }
+HEIGHT = 720
 LINE, TOP = 15, 46  # px: between two lines of a box, and above the first
 INK, QUIET, BLUE, ORANGE = "#333333", "#8a8a8a", "#0173b2", "#de8f05"
 
@@ -72,10 +73,28 @@ def lines(room: Path, width: int) -> list[str]:
     return made
 
 
+def heights_of(package: Path) -> dict[str, int]:
+    """How high each room's box is."""
+    return {
+        room: TOP + LINE * len(lines(package / room, BOXES[room][2])) for room in imports(package)
+    }
+
+
+def overlaps(package: Path) -> list[tuple[str, str]]:
+    """Pairs of rooms whose boxes lie upon each other."""
+    heights = heights_of(package)
+    apart = {room: (x, y, x + width, y + heights[room]) for room, (x, y, width) in BOXES.items()}
+    return [
+        (one, other)
+        for one, (left, top, right, bottom) in apart.items()
+        for other, (x, y, to, low) in apart.items()
+        if one < other and left < to and x < right and top < low and y < bottom
+    ]
+
+
 def draw(package: Path) -> str:
     """The picture as SVG."""
-    rooms = imports(package)
-    heights = {room: TOP + LINE * len(lines(package / room, BOXES[room][2])) for room in rooms}
+    rooms, heights = imports(package), heights_of(package)
     shapes = []
     for room, others in sorted(rooms.items()):
         for other in sorted(others):
@@ -84,10 +103,10 @@ def draw(package: Path) -> str:
         shapes.append(_box(package / room, heights[room]))
     style = f'font-family="DejaVu Sans, Arial, sans-serif" fill="{INK}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 680" {style}>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 {HEIGHT}" {style}>\n'
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{QUIET}"/></marker></defs>\n'
-        + '<rect width="880" height="680" fill="white"/>\n'
+        + f'<rect width="880" height="{HEIGHT}" fill="white"/>\n'
         + "\n".join(shapes)
         + "\n</svg>\n"
     )
