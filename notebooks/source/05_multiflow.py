@@ -797,14 +797,14 @@ print("more than three times as many as expected:", alarms > 4.8)
 
 
 # %% tags=["setup"]
-def p_values(scores, unseen):
+def p_value_of(scores, unseen):
     """(N,) new scores and (M,) held-out ones -> (N,) p-values."""
     as_high = (unseen >= scores[:, None]).sum(1)
     return (1 + as_high) / (1 + len(unseen))
 
 
 # %%
-print([round(p, 2) for p in p_values(torch.tensor([9.0, 2.5, 0.0]), torch.arange(4.0)).tolist()])
+print([round(p, 2) for p in p_value_of(torch.tensor([9.0, 2.5, 0.0]), torch.arange(4.0)).tolist()])
 
 # %% [markdown]
 # With four held-out samples the lowest p-value is 1/5: nobody can promise less than 20 in 100 from
@@ -824,7 +824,7 @@ for luck in range(5):
     ).eval()
     gaussian.fit([kept])
     unseen, new = (sample_scores(image_scores(score_maps(gaussian, x))) for x in (held, x_test))
-    p = p_values(new, unseen)
+    p = p_value_of(new, unseen)
     assert torch.allclose(p, mfkit.score.p_values(new[:, None], unseen[:, None]))
     p_sound.append(p[sound])
     p_defective.append(p[~sound])
@@ -1016,7 +1016,7 @@ for brightness in (1.0, 0.9):
     views = [[sample.image(view, SIZE) for view in range(5)] for sample in sound_samples]
     pixels = torch.from_numpy((np.array(views) * brightness).round().astype(np.uint8))
     x = (torch.stack([backbone(sample) for sample in pixels]) - mean) / deviation
-    p = p_values(sample_scores(image_scores(score_maps(gaussian, x))), unseen)
+    p = p_value_of(sample_scores(image_scores(score_maps(gaussian, x))), unseen)
     alarms[brightness] = (p <= 0.2 + 1e-6).sum().item()
 print("as before, fewer than 13 of 32:", alarms[1.0] < 13)
 print("a tenth darker, more than promised:", alarms[0.9] > 6.4)

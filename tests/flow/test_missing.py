@@ -219,7 +219,7 @@ def test_view_dropout_hides_views_but_never_all(backbone, tmp_path, monkeypatch)
         seen.clear()
         flow = MultiFlow(*split.features.shape[2:], blocks=1, hidden=4)
         train(flow, split, Training(epochs=50, view_dropout=rate), tmp_path / str(rate))
-        shown = torch.cat([present for _, _, present, _ in seen])
+        shown = torch.cat([present for _, _, present, *_ in seen])
         assert shown.shape == (50 * 8, 5) and shown.any(1).all()
         assert low <= shown.float().mean().item() <= high
         first.append(seen[0][:2])
