@@ -135,15 +135,18 @@ class Job:
             for folder in (self.out.path, self.features.path):
                 clear_drafts(folder)
             sources = self.sources()
-            stage = self.out.stage(self.mark(sources))
+            mark = self.mark(sources)
+            stage, draft = self.out.stage(mark), self.out.stage(f"{mark}-unfinished")
             kept = False
             try:
-                row = self._run(sources, stage)
+                row = self._run(sources, draft)
+                clear_stages([stage])
+                draft.path.rename(stage.path)  # where others look for a row's files: all at once
                 kept = True  # from now on its files must not be lost, unless the row is refused
                 row = self.keep(row) if self.keep else row
             except BaseException as error:
                 if not kept or isinstance(error, InputError):
-                    clear_stages([stage])
+                    clear_stages([draft, stage])
                 raise
             settle(self.out, row)
             clear_stages(self.out.stages)

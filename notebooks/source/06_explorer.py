@@ -99,7 +99,8 @@ train, test = Split(category.train, x_train), Split(category.test, x_test)
 # %% tags=["setup"]
 def trained(name, graph, epochs, seed=0):
     """Files of a flow after each of these numbers of epochs; trained once, then looked up."""
-    folder = CACHE / f"{SIZE}px" / stores["train"].fingerprint[:8] / name
+    ages = "-".join(map(str, epochs))
+    folder = CACHE / f"{SIZE}px" / stores["train"].fingerprint[-8:] / f"{name}-{ages}"
     torch.manual_seed(seed)
     flow = MultiFlow(112, SIZE // 16, SIZE // 16, graph, blocks=4, hidden=32, seed=seed)
     paths = [folder / f"epoch-{epoch}.pt" for epoch in epochs]

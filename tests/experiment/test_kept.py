@@ -16,7 +16,9 @@ from trees import edit, tree
 from mfkit.__main__ import main
 from mfkit.data import read_category
 from mfkit.errors import InputError
-from mfkit.experiment import Job, export, job, read_results, table
+from mfkit.experiment import Job, RunFolder, export, job, read_results, table
+from mfkit.experiment.description import describe
+from mfkit.experiment.result_files import settle
 from mfkit.experiment.run import run
 from mfkit.inspection import model_card
 
@@ -200,6 +202,25 @@ def test_files_of_two_results_are_never_mixed(root, tmp_path, monkeypatch, momen
     final = run(root, out, epochs=4)
     assert final["categories"]["audiojack"]["epochs"] == 4
     assert not list(out.rglob(".result-*")) and not list(out.rglob("*.part*"))
+
+
+def test_who_looks_while_files_are_made_again_takes_none_of_them(root, tmp_path, monkeypatch):
+    """Two processes, a lost model: the same result has the same files, and one row names all."""
+    out = tmp_path / "out"
+    row = run(root, out)["categories"]["audiojack"]
+    folder = RunFolder(out).category("audiojack")
+    folder.model.unlink()
+    moments = []
+
+    def looking(*given):
+        moments.append(settle(folder, row))
+        return describe(*given)
+
+    monkeypatch.setattr("mfkit.experiment.job.describe", looking)
+    again = run(root, out)["categories"]["audiojack"]
+    assert len(moments) == 1 and "model.pt is missing" in moments[0][0]
+    assert again["files"].keys() == row["files"].keys() and folder.model.exists()
+    assert not list(out.rglob(".result-*"))
 
 
 def killed(*_):
