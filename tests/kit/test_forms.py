@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_the_released_notebook_with_the_solutions_pasted_in_passes(tmp_path, mon
     """nbgrader releases lesson 2, two students hand in: one has all answers, one has none."""
     name = "02_density"
     course = ROOT / "runs" / "nbgrader-test" / tmp_path.name  # so that lessons find their data
+    shutil.rmtree(course, ignore_errors=True)  # of an earlier run
     monkeypatch.setattr(lessons, "names", lambda: [name])
     source = nbformat.read(forms.write_nbgrader(course)[0], 4)
     nbgrader(course, "generate_assignment", name, "--create", "--IncludeHeaderFooter.header=")
