@@ -78,14 +78,14 @@ def train(
     done = len(history)
     if not done:
         flow.fit(split[[index]][0] for index in range(len(split)))
-    apart = None
-    if training.folds:
-        apart = CrossFitted(flow, split, training.folds, silent=training.message_dropout > 0)
     if done > training.epochs:
         raise InputError(
             f"{checkpoint.path} has been trained for {done} epochs already, "
             f"{training.epochs} are asked for: ask for more, or choose another --out"
         )
+    apart = None
+    if training.folds and done < training.epochs:
+        apart = CrossFitted(flow, split, training.folds, silent=training.message_dropout > 0)
     with tqdm(total=training.epochs * steps, initial=done * steps, desc="training") as bar:
         for epoch in range(done + 1, training.epochs + 1):
             started, losses = time.perf_counter(), []

@@ -73,8 +73,6 @@ class LinearMessages(MapModule):
         }
         for name, size in sizes.items():
             self.register_buffer(name, self.ridge.new_zeros(size))
-        self.covariance += torch.eye(views * directions)
-        self._prepare()
 
     def _prepare(self) -> None:
         """What follows from the fit: the way back, and what to expect if every message arrives."""
