@@ -104,10 +104,8 @@ def check(
     Raises:
         InputError: there is no data or no such category at all.
     """
-    if isinstance(categories, str):
-        categories = [categories]
     data = DataSet(root, resolution, jsons, missing_views)
-    names = list(categories or data.categories)
+    names = data.chosen(categories)
     files = [data.file(name) for name in names]
     faults = _Faults()
     lacking: list[str] = []

@@ -12,6 +12,7 @@ followed, so a folder may lie on another disk.
 
 import difflib
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -69,6 +70,17 @@ class DataSet:
             InputError: it is missing, or there are several resolutions and none is named.
         """
         return image_folder(self._home, self._resolution)
+
+    def chosen(self, category: str | Sequence[str] | None) -> list[str]:
+        """The names that are asked for; None: all categories.
+
+        Raises:
+            InputError: there is no such category.
+        """
+        names = [category] if isinstance(category, str) else list(category or self.categories)
+        for name in names:
+            self.file(name)
+        return names
 
     def file(self, category: str) -> Path:
         """A category's JSON file.

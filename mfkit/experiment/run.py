@@ -60,9 +60,7 @@ def run(
     settings = choose_preset(preset, **changes)
     place = device if cluster else str(choose_device(device))
     found = DataSet(os.path.abspath(data), missing_views=missing_views)  # for workers elsewhere
-    names = [category] if isinstance(category, str) else list(category or found.categories)
-    for name in names:
-        found.file(name)  # a misspelt name stops before the work starts
+    names = found.chosen(category)  # a misspelt name stops before the work starts
     begun = Begun(found, out, (preset, settings), seed, place, features, names, missing_views)
     jobs, troubles = _to_do(begun, names)
     if jobs:

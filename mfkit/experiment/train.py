@@ -145,7 +145,7 @@ def _batches(
     for indices in order:
         if len(indices) < training.batch and len(order) > 1:
             continue
-        x, present, foreground = split[indices]
+        x, present, foreground = split[indices] if apart is None else (None, *split.shown(indices))
         noise, muted = flow.draw_noise(len(indices), generator), ()
         if training.view_dropout:
             luck = torch.rand(present.shape, generator=generator).masked_fill(~present, -1)
@@ -153,8 +153,9 @@ def _batches(
         if training.message_dropout:
             silent = torch.rand((), generator=generator) < training.message_dropout
             muted = flow.graph.possible_edges if silent else ()
-        log_det = x.new_zeros(*present.shape, *x.shape[3:])
-        if apart is not None:
+        if apart is None:
+            log_det = x.new_zeros(*present.shape, *x.shape[3:])
+        else:
             x, log_det = apart(indices, silent=bool(muted))
         counts = _counting(present, foreground, log_det)
         yield Batch(*(part.to(device) for part in (x, log_det, noise, present, counts)), muted)
@@ -173,7 +174,7 @@ def _unseen(
     """The loss of samples that blocks did not learn from, in nats per channel."""
     total, counted = 0.0, 0
     for indices in watched.split(training.batch):
-        _, present, foreground = split[indices]
+        present, foreground = split.shown(indices)
         y, log_det = (part.to(flow.device) for part in apart(indices))
         with autocast(y.device, training.amp):
             z, step = flow(y, present=present, part=slice(flow.first_block, None))

@@ -64,20 +64,26 @@ class Split:
         Raises:
             InputError: a feature of a view that is present is no finite number.
         """
-        present = self.present[indices]
-        if self.rows is not None:
-            indices = [self.rows[index] for index in indices]
-        x = self.features[indices]
+        present, counts = self.shown(indices)
+        x = self.features[self._places(indices)]
         if not x[present].isfinite().all():
             where = getattr(self.features, "path", "'features'")
             raise InputError(
                 f"{where} is damaged: features of a view that is present are no finite numbers; "
                 "delete the file, and the same command makes it anew"
             )
-        counts = None if self.foreground is None else self.foreground[indices]
         if not present.all():
             x = x.masked_fill(~present[..., None, None, None], torch.nan)
         return x, present, counts
+
+    def shown(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor | None]:
+        """Present views and positions that count; no feature is read."""
+        counts = None if self.foreground is None else self.foreground[self._places(indices)]
+        return self.present[indices], counts
+
+    def _places(self, indices: Sequence[int] | Tensor) -> Sequence[int] | Tensor:
+        """Where features and masks of these samples stand."""
+        return indices if self.rows is None else [self.rows[index] for index in indices]
 
     def part(self, indices: Sequence[int]) -> "Split":
         """Some of the samples; features and masks stay where they are."""

@@ -124,11 +124,8 @@ def run_study(
 
 def _read(data: DataSet, category: str | Sequence[str] | None) -> tuple[list[Category], dict]:
     """The categories that can be read, and what is wrong with the others."""
-    names = [category] if isinstance(category, str) else list(category or data.categories)
-    for name in names:
-        data.file(name)  # a misspelt name stops before the work starts
     read, troubles = [], {}
-    for name in tqdm(names, desc="index"):
+    for name in tqdm(data.chosen(category), desc="index"):
         try:
             read.append(read_category(data, name))
         except InputError as error:
