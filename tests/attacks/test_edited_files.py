@@ -11,14 +11,13 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tiny import tiny_backbone, tiny_settings
+from tiny import tiny_world
 from trees import tree
 
 from mfkit.__main__ import main
 from mfkit.errors import InputError
-from mfkit.experiment import PRESETS, adeval
+from mfkit.experiment import adeval
 from mfkit.experiment.run import run
-from mfkit.features import BACKBONES
 
 WRONG = [None, True, -1, 10**400, 1.5, "", "x", "../x", [], [1], {}, {"a": {"b": []}}]
 ROOM = 300e6  # bytes that an attack may take beyond what was taken before
@@ -26,9 +25,7 @@ ROOM = 300e6  # bytes that an attack may take beyond what was taken before
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
+    with tiny_world():
         yield
 
 

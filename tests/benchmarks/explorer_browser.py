@@ -19,7 +19,7 @@ import nbformat
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "browser")]
-from lab import Kernel, browse, find_chromium, serve  # noqa: E402
+from lab import Kernel, browse, find_chromium, run_all, serve  # noqa: E402
 from pages import markdown  # noqa: E402
 
 CELL = f"""
@@ -103,10 +103,7 @@ def main() -> None:
         book.metadata.kernelspec = {"display_name": "Python 3", "name": "python3"}
         nbformat.write(book, folder / "tool.ipynb")
         with serve(folder) as address, browse(find_chromium()) as (page, troubles):
-            page.goto(address.format("tool.ipynb"))
-            page.get_by_text("| Idle").wait_for(timeout=90_000)
-            page.get_by_role("menuitem", name="Run", exact=True).click()
-            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            run_all(page, address.format("tool.ipynb"))
             page.locator(".mfkit-picture img").first.wait_for(timeout=900_000)
             time.sleep(1)
             kernel = Kernel(folder / "runtime")

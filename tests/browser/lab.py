@@ -96,6 +96,14 @@ def browse(executable: str) -> Iterator[tuple[playwright.Page, list[str]]]:
             browser.close()
 
 
+def run_all(page: playwright.Page, address: str) -> None:
+    """Open a notebook, wait for its kernel, and begin to run all cells."""
+    page.goto(address)
+    page.get_by_text("| Idle").wait_for(timeout=90_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
 class Kernel:
     """A second client of the kernel that a notebook runs in: what does Python say?
 

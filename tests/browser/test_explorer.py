@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import nbformat
 import pytest
-from lab import ROOT, Kernel, browse, find_chromium, picture, serve
+from lab import ROOT, Kernel, browse, find_chromium, picture, run_all, serve
 
 CHROMIUM = find_chromium()
 pytestmark = [
@@ -36,10 +36,7 @@ def lesson(tmp_path_factory):
         (ROOT / shared).mkdir(exist_ok=True)
         (folder / shared).symlink_to(ROOT / shared)
     with serve(folder) as address, browse(CHROMIUM) as (page, troubles):
-        page.goto(address.format(NOTEBOOK))
-        page.get_by_text("| Idle").wait_for(timeout=90_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        run_all(page, address.format(NOTEBOOK))
         cells = page.locator(".jp-CodeCell")
         last = cells.count() - 1
         prompt = cells.nth(last).locator(".jp-InputPrompt").first

@@ -4,7 +4,7 @@ import time
 
 import nbformat
 import pytest
-from lab import ROOT, Kernel, browse, find_chromium, serve
+from lab import ROOT, Kernel, browse, find_chromium, run_all, serve
 
 CHROMIUM = find_chromium()
 pytestmark = [
@@ -73,10 +73,7 @@ def opened(tmp_path_factory):
     nbformat.write(book, folder / "tool.ipynb")
     SHOTS.mkdir(parents=True, exist_ok=True)
     with serve(folder) as address, browse(CHROMIUM) as (page, troubles):
-        page.goto(address.format("tool.ipynb"))
-        page.get_by_text("| Idle").wait_for(timeout=90_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        run_all(page, address.format("tool.ipynb"))
         page.locator(".mfkit-picture img").first.wait_for(timeout=90_000)
         kernel = Kernel(folder / "runtime")
         try:

@@ -18,19 +18,16 @@ import pytest
 import tiny
 from dask.system import cpu_count
 from distributed import LocalCluster
-from PIL import Image
-from tiny import tiny_backbone, tiny_settings
-from trees import tree
+from tiny import tiny_world
+from trees import shrunk, tree
 
 from mfkit.__main__ import main
 from mfkit.data import FLIPS, DataSet, read_category
 from mfkit.errors import InputError
-from mfkit.experiment import METRICS, PRESETS, Job, choose_preset, cluster
+from mfkit.experiment import METRICS, Job, choose_preset, cluster
 from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import CategoryFolder, FeatureFolder
-from mfkit.features import BACKBONES
 
-PICTURES = Path(__file__).parents[2] / "data" / "mini-iad" / "realiad_256" / "screw_block" / "OK"
 EPOCHS = 8
 
 
@@ -38,17 +35,8 @@ EPOCHS = 8
 def data(tmp_path_factory) -> Path:
     """30 small categories from the renderer's pictures, shrunk; defects are red squares."""
     root = tmp_path_factory.mktemp("real")
-    objects = sorted(PICTURES.glob("S*"))
     for number, category in enumerate(FLIPS):
-
-        def draw(path, camera, seed, defect, first=3 * number):
-            source = objects[(first + seed) % len(objects)]
-            image = Image.open(next(source.glob(f"*_C{camera}_*.jpg"))).resize((16, 16))
-            if defect:
-                image.paste("red", (0, 0, 8, 8))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path, quality=95)
-
+        draw = shrunk(3 * number, "red", (0, 0, 8, 8))
         tree(root, category, train=2, sound=1, codes={"BX": 1}, draw=draw)
     return root
 
@@ -64,9 +52,7 @@ def alone(data, tmp_path_factory, small) -> Path:
 @pytest.fixture(scope="module")
 def small():
     """The tiny preset here, and its backbone in every worker; two workers on any machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
+    with tiny_world() as patch:
         patch.setattr("dask.system.cpu_count", lambda: 2)
         preload = [str(Path(tiny.__file__).with_name("tiny_worker.py"))]
         with dask.config.set({"distributed.worker.preload": preload}):

@@ -6,15 +6,13 @@ import shutil
 
 import pandas as pd
 import pytest
-from tiny import tiny_backbone, tiny_settings
+from tiny import tiny_world
 from trees import tree
 
 from mfkit.__main__ import main
 from mfkit.errors import InputError
-from mfkit.experiment import PRESETS
 from mfkit.experiment.run import run
 from mfkit.explore import load_latents
-from mfkit.features import BACKBONES
 
 TOGETHER = {"message_dropout": 0.5, "held_out": 0.25, "weight": "sum"}
 
@@ -24,9 +22,7 @@ def home(tmp_path_factory):
     """Two runs on one category, one with messages, and one on another category."""
     home = tmp_path_factory.mktemp("home")
     tree(home / "data", train=8)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
+    with tiny_world():
         for name, options in (("together", TOGETHER), ("apart", {"graph": "empty"})):
             run(home / "data", home / name, features=home / "features", **options)
     return home

@@ -10,16 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_backbone, tiny_settings
+from tiny import tiny_world
 from trees import tree
 
 import mfkit
 from mfkit.__main__ import main
 from mfkit.data import read_category
 from mfkit.errors import InputError
-from mfkit.experiment import PRESETS, Description
+from mfkit.experiment import Description
 from mfkit.experiment.run import run
-from mfkit.features import BACKBONES
 from mfkit.inspection import PictureProgram, export_program, load_scorer, output_names, take
 from mfkit.inspection.card import threshold
 from mfkit.inspection.deploy import deploy
@@ -43,9 +42,7 @@ def trained(tmp_path_factory):
     """Runs with and without a foreground; camera C2 of an audiojack is mirrored."""
     home = tmp_path_factory.mktemp("trained")
     tree(home / "data", train=8, draw=draw)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
+    with tiny_world():
         run(home / "data", home / "none", **TOGETHER)
         run(home / "data", home / "border", foreground="border")
     return home

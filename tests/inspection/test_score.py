@@ -8,16 +8,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_backbone, tiny_settings
+from tiny import tiny_world
 from trees import mask, picture, tree
 
 import mfkit
 from mfkit.__main__ import main
 from mfkit.data import read_category, write_index
 from mfkit.errors import InputError
-from mfkit.experiment import PRESETS, Description
+from mfkit.experiment import Description
 from mfkit.experiment.run import run
-from mfkit.features import BACKBONES
 from mfkit.inspection import alarm_rate
 from mfkit.score import p_values
 
@@ -29,9 +28,7 @@ def trained(tmp_path_factory):
     """One category in Real-IAD's layout (C2 of an audiojack is mirrored), and a run on it."""
     home = tmp_path_factory.mktemp("trained")
     tree(home / "data", train=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
+    with tiny_world():
         run(home / "data", home / "out", **TOGETHER)
     return home
 

@@ -21,27 +21,19 @@ if __name__ == "__main__":
 
 import dask
 import tiny
-from PIL import Image
-from tiny import plain_overview, tiny_backbone, tiny_settings
-from trees import tree
+from tiny import tiny_study
+from trees import shrunk, tree
 
 from mfkit.data import FLIPS
-from mfkit.experiment import PRESETS
-from mfkit.features import BACKBONES
 from mfkit.study import run_study
 
-PICTURES = Path(__file__).parents[2] / "data" / "mini-iad" / "realiad_256" / "screw_block" / "OK"
 EPOCHS = 8
 
 
 @contextmanager
 def small():
     """Tiny models here and in the workers, and no pictures that take longer than them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
-        patch.setattr("mfkit.plot.overview", plain_overview)
-        patch.setattr("mfkit.study.worst.MOST", 2)
+    with tiny_study() as patch:
         patch.setattr("dask.system.cpu_count", lambda: 2)
         patch.setenv("PLAIN_OVERVIEW", "1")
         preload = [str(Path(tiny.__file__).with_name("tiny_worker.py"))]
@@ -51,17 +43,8 @@ def small():
 
 def write(root: Path, names: list[str]) -> None:
     """Categories from the renderer's pictures, shrunk; defects are small and reddish."""
-    objects = sorted(PICTURES.glob("S*"))
     for number, category in enumerate(names):
-
-        def draw(path, camera, seed, defect, first=3 * number):
-            source = objects[(first + seed) % len(objects)]
-            image = Image.open(next(source.glob(f"*_C{camera}_*.jpg"))).resize((16, 16))
-            if defect:
-                image.paste((160, 90, 90), (0, 0, 5, 4))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.save(path, quality=95)
-
+        draw = shrunk(3 * number, (160, 90, 90), (0, 0, 5, 4))
         tree(root, category, train=4, sound=3, codes={"BX": 2, "HS": 1}, draw=draw)
 
 

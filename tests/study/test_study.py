@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tiny import plain_overview, tiny_backbone, tiny_settings
+from tiny import tiny_study
 from trees import tree
 
 from mfkit.__main__ import main
 from mfkit.data import read_category
 from mfkit.errors import InputError
-from mfkit.experiment import PRESETS, Job, choose_preset, read_results, size_of
-from mfkit.features import BACKBONES
+from mfkit.experiment import Job, choose_preset, read_results, size_of
 from mfkit.score import auroc
 from mfkit.study import VARIANTS, StudyFolder, run_study
 from mfkit.study.findings import defects, finished_rows, lost_views, scored
@@ -31,11 +30,7 @@ TRIALS = len(NAMES) * (3 * len(SEEDS) + 1)  # of a Gaussian nothing is drawn
 @pytest.fixture(scope="module")
 def small():
     """The tiny preset, and no pictures that take longer than its training."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
-        patch.setitem(PRESETS, "workshop", tiny_settings())
-        patch.setattr("mfkit.plot.overview", plain_overview)
-        patch.setattr("mfkit.study.worst.MOST", 2)
+    with tiny_study():
         yield
 
 

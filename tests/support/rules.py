@@ -5,48 +5,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+EXPERIMENT = {"data", "errors", "escape", "features", "files", "flow", "plot", "score"}
+ABOVE = EXPERIMENT | {"experiment"}  # of rooms that stand upon it
 # who may import whom; what stands further up uses what stands further down
 ALLOWED = {
     "__main__": {"endings", "errors", "escape", "explore_command", "kit", "options"},
     "explore_command": {"errors", "escape"},
     "kit": {"errors", "escape"},
     "course": {"data", "errors", "flow"},
-    "explore": {
-        "data",
-        "errors",
-        "escape",
-        "experiment",
-        "features",
-        "files",
-        "flow",
-        "inspection",
-        "palette",
-        "plot",
-        "score",
-    },
-    "inspection": {
-        "data",
-        "errors",
-        "escape",
-        "experiment",
-        "features",
-        "files",
-        "flow",
-        "plot",
-        "score",
-    },
-    "study": {
-        "data",
-        "errors",
-        "escape",
-        "experiment",
-        "features",
-        "files",
-        "flow",
-        "plot",
-        "score",
-    },
-    "experiment": {"data", "errors", "escape", "features", "files", "flow", "plot", "score"},
+    "explore": ABOVE | {"inspection", "palette"},
+    "inspection": ABOVE,
+    "study": ABOVE,
+    "experiment": EXPERIMENT,
     "plot": {"data", "escape", "files", "palette", "score"},
     "score": {"flow"},
     "flow": {"errors", "files", "palette"},

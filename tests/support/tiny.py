@@ -1,11 +1,15 @@
 """A backbone, settings and flows that a test can wait for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from mfkit.experiment import Preset, Training
-from mfkit.features import Backbone
+from mfkit.experiment import PRESETS, Preset, Training
+from mfkit.features import BACKBONES, Backbone
 from mfkit.flow import MultiFlow
 
 
@@ -27,6 +31,24 @@ def tiny_settings() -> Preset:
 def plain_overview(*arguments, **options) -> Figure:
     """In place of `plot.overview`, whose many small pictures take longer than a tiny training."""
     return Figure(figsize=(1, 1))
+
+
+@contextmanager
+def tiny_world() -> Iterator[pytest.MonkeyPatch]:
+    """The preset `workshop` is tiny, and may be patched further."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES, "tiny", lambda pretrained: tiny_backbone())
+        patch.setitem(PRESETS, "workshop", tiny_settings())
+        yield patch
+
+
+@contextmanager
+def tiny_study() -> Iterator[pytest.MonkeyPatch]:
+    """The same, without pictures that take longer than the training."""
+    with tiny_world() as patch:
+        patch.setattr("mfkit.plot.overview", plain_overview)
+        patch.setattr("mfkit.study.worst.MOST", 2)
+        yield patch
 
 
 def awake(flow: MultiFlow, std: float = 1.0, generator: torch.Generator | None = None) -> MultiFlow:

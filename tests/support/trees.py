@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+SCREWS = Path(__file__).parents[2] / "data" / "mini-iad" / "realiad_256" / "screw_block" / "OK"
 REAL_NAME = "{category}{bar}_{number:04d}_{code}_C{camera}_{stamp}"
 
 
@@ -123,6 +124,21 @@ def rows_of(file: Path, camera: int, part: str = "") -> list[tuple[str, int]]:
         for index, row in enumerate(table[split])
         if f"_C{camera}_" in row["image_path"] and part in row["image_path"]
     ]
+
+
+def shrunk(first: int, colour, box: tuple[int, int, int, int]) -> Callable:
+    """For `draw`: sound screws of mini-iad from the `first` on, shrunk; a box is the defect."""
+    objects = sorted(SCREWS.glob("S*"))
+
+    def draw(path: Path, camera: int, seed: int, defect: bool) -> None:
+        source = objects[(first + seed) % len(objects)]
+        image = Image.open(next(source.glob(f"*_C{camera}_*.jpg"))).resize((16, 16))
+        if defect:
+            image.paste(colour, box)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, quality=95)
+
+    return draw
 
 
 def link(source: Path) -> Callable[[Path, int, int, bool], None]:
