@@ -4,7 +4,7 @@
 PYTHON ?= python3
 CATEGORY ?= screw_block
 RUN = .venv/bin/python -m mfkit run --data data/mini-iad --features runs/demo/features
-PLAIN = $(RUN) --preset improved --epochs 10 $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --out runs/demo/plain
+PLAIN = $(RUN) --preset improved $(if $(filter all,$(CATEGORY)),,--category $(CATEGORY)) --out runs/demo/plain
 WIRES = $(RUN) --preset together --category wire_plug --out runs/demo/wires
 NBVAL = -p tests.support.kernels --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/sanitize.cfg
 CHROMIUM = command -v chromium >/dev/null || command -v chromium-browser >/dev/null
@@ -16,8 +16,8 @@ demo: .venv/mfkit
 	$(PLAIN)/separated --graph empty
 	$(WIRES)/wheel --graph wheel
 	$(WIRES)/separated --graph empty
-	$(PLAIN)/gaussian --method gaussian
-	$(PLAIN)/neighbours --method neighbours
+	$(PLAIN)/gaussian --method gaussian --no-linear
+	$(PLAIN)/neighbours --method neighbours --backbone efficientnet_lite0
 	$(WIRES)/gaussian --method gaussian
 	@echo
 	@.venv/bin/python -m mfkit table runs/demo/plain/neighbours $(patsubst %,runs/demo/*/%,gaussian separated wheel)

@@ -28,7 +28,7 @@ _HOME = {  # where the public names live
     "explore": "LatentExplorer Latents Question load_latents write_page",
     "features": "FeatureStore ForegroundStore Split dilate load_backbone object_mask to_positions",
     "flow": "CrossViewCoupling CrossViewNet GRAPHS LinearMessages MESSAGES MultiFlow Neighbours"
-    " ViewGraph ViewPermutation Whiten load_flow save_flow soft_clamp",
+    " Pyramid ViewGraph ViewPermutation Whiten load_flow save_flow soft_clamp",
     "inspection": "load_scorer score_pictures",
     "inspection.deploy": "deploy",
     "kit": "copy_lessons open_lab",
@@ -37,7 +37,8 @@ _HOME = {  # where the public names live
     "plot": "contact_sheet overview",
     "study": "run_study",
     "score": "Agreement PixelMetrics Scores Usual agreement_map auroc image_scores mean_scores"
-    " nll_map pixel_map quiet_background sample_scores standard_error swap_views who_helps",
+    " nll_map pixel_map quiet_background sample_scores score_map standard_error swap_views"
+    " who_helps",
 }
 _ROOM = {name: room for room, names in _HOME.items() for name in names.split()}
 __all__ = sorted(_ROOM)

@@ -65,7 +65,8 @@ def _command(options: dict) -> int:
 
 def _run(**options) -> int:
     flow = options["method"] in (None, "flow")
-    name = "{preset}-{graph}-{message}" if flow else "{preset}-{method}"
+    name = "{preset}-{graph}" if flow else "{preset}-{method}"
+    name += "-{message}" if flow and options["message"] else ""
     out = options["out"] = options["out"] or f"runs/{name}".format(**options)
     results = mfkit.run(**options)
     print(escape.terminal(mfkit.table([out]).to_string(float_format="%.1f", na_rep="-")))

@@ -5,12 +5,12 @@ from os.path import expanduser  # a shell leaves the ~ of --out=~/runs as it is
 
 __all__ = ["data_options", "run_options", "study_options"]
 
+NAMES = "improved, together, standardized, workshop or paper"
+
 
 def study_options(part: argparse.ArgumentParser) -> None:
     """What a study compares, and how often."""
-    part.add_argument(
-        "--preset", default="paper", help="paper (default), workshop, improved or together"
-    )
+    part.add_argument("--preset", default="paper", help=f"{NAMES}; default: paper")
     part.add_argument("--out", metavar="DIR", type=expanduser, default="runs/study")
     part.add_argument(
         "--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N", help="default: 0 1 2"
@@ -34,9 +34,7 @@ def study_options(part: argparse.ArgumentParser) -> None:
 
 def run_options(part: argparse.ArgumentParser) -> None:
     """Which model, and how it is trained."""
-    part.add_argument(
-        "--preset", default="workshop", help="workshop (default), improved, together or paper"
-    )
+    part.add_argument("--preset", default="workshop", help=f"{NAMES}; default: workshop")
     part.add_argument(
         "--method",
         help="flow (default), gaussian (PaDiM) or neighbours (PatchCore), fitted in seconds",
@@ -45,7 +43,7 @@ def run_options(part: argparse.ArgumentParser) -> None:
         "--out",
         metavar="DIR",
         type=expanduser,
-        help="default: runs/PRESET-GRAPH-MESSAGE, or runs/PRESET-METHOD",
+        help="default: runs/PRESET-GRAPH[-MESSAGE], or runs/PRESET-METHOD",
     )
     part.add_argument("--epochs", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -57,7 +55,9 @@ def run_options(part: argparse.ArgumentParser) -> None:
     )
     part.add_argument("--weight", help="mean or sum of the messages; default: the graph's own")
     part.add_argument(
-        "--message", default="conv", help="conv (default), cross_attention or self_attention"
+        "--message",
+        help="conv, cross_attention, self_attention, or none: couplings hear no other view; "
+        "default: the preset's",
     )
     part.add_argument(
         "--linear",
@@ -75,6 +75,9 @@ def run_options(part: argparse.ArgumentParser) -> None:
         metavar="N",
         help="cross-fit what is fitted at once, so that blocks learn from it what holds for new "
         "samples; 0: do not; default: the preset's",
+    )
+    part.add_argument(
+        "--backbone", help="one that the preset does not take, such as efficientnet_lite0"
     )
     part.add_argument("--blocks", type=int, metavar="N", help="default: the preset's")
     part.add_argument("--hidden", type=int, metavar="N", help="channels; default: the preset's")

@@ -12,7 +12,7 @@ import torch
 from mfkit.errors import InputError
 from mfkit.experiment.job import Job
 from mfkit.experiment.settings import Preset, new_flow
-from mfkit.features import load_backbone
+from mfkit.features import SCALES, load_backbone
 
 __all__ = ["Needs", "check_room", "estimate", "map_shape", "size_of"]
 
@@ -65,16 +65,24 @@ def estimate(jobs: Iterable[Job]) -> Needs:
         files = {
             job.out.model: saved,
             job.out.checkpoint: checkpoint,
-            job.out.maps: 4 * positions * samples["test"],
+            job.out.maps: 4 * _finer(job.settings.backbone) * positions * samples["test"],
         }
         results += _missing(files)
         training = job.settings.training
         together = min(training.micro_batch or training.batch, samples["train"])
         kept = 4 * TENSORS * 2 * job.settings.blocks * together * row
+        if training.folds:  # features as other folds see them, heard and silent
+            kept += 4 * (1 + job.settings.linear) * samples["train"] * row
         if not trains:
             kept = 4 * 2 * samples["train"] * row  # while it is fitted
         memory = max(memory, int(BASE + saved + 12 * weights + kept))
     return Needs(features, results + checkpoint, memory)  # a checkpoint is written beside the old
+
+
+def _finer(backbone: str) -> int:
+    """How many places a score map has for each position, see `mfkit.score.score_map`."""
+    scales = SCALES.get(backbone)
+    return (2 * scales[-1][1]) ** 2 if scales else 1
 
 
 def check_room(needs: Needs, out: Path, features: Path, device: str = "cpu") -> None:

@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from mfkit.errors import InputError
+from mfkit.experiment.devices import autocast
 from mfkit.features import Split
-from mfkit.flow import MultiFlow
+from mfkit.flow import MultiFlow, Pyramid
+from mfkit.score import Agreement, Scores, Usual, nll_map
 
 __all__ = ["CrossFitted", "deal"]
+
+BATCH = 8
 
 
 def deal(samples: int, folds: int) -> tuple[Tensor, Tensor]:
@@ -42,37 +47,102 @@ class CrossFitted:
     all other folds, with the shrinkage that all samples together chose. The blocks learn from
     these; in use they stand behind layers that are fitted to all samples.
 
-    Kept in memory: N V C H W numbers in float32, twice if messages are linear and are to be muted.
+    The work is done when it is asked for first. Kept in memory: N V C H W numbers in float32, twice
+    if messages are linear.
 
     Arguments:
-        flow: fitted.
+        flow: whose layers have been fitted by then.
         split: N training samples.
         folds: see `deal`.
-        silent: also keep what comes out with all messages muted.
     """
 
-    def __init__(self, flow: MultiFlow, split: Split, folds: int, silent: bool):
-        fold = torch.arange(len(split)) % folds
-        views, *sizes = split[[0]][0].shape[1:]
-        muted = [(), flow.graph.possible_edges] if silent else [()]
-        self.kept = [
-            (torch.empty(len(split), views, *sizes), torch.empty(len(split), views, *sizes[1:]))
-            for _ in muted
-        ]
-        apart, before = deepcopy(flow).eval(), slice(flow.first_block)
-        for number in tqdm(range(folds), desc="cross-fitting"):
-            for layer in list(apart.inn)[before]:
-                layer.refit(split[[row]][0] for row in (fold != number).nonzero()[:, 0].tolist())
-            for row in (fold == number).nonzero()[:, 0].tolist():
-                x, present, _ = split[[row]]
-                for (y, log_det), edges in zip(self.kept, muted, strict=True):
-                    with torch.no_grad():
-                        found = apart(x.to(flow.device), None, present, edges, before)
-                    y[row], log_det[row] = (part[0].cpu() for part in found)
+    def __init__(self, flow: MultiFlow | Pyramid, split: Split, folds: int):
+        self.flow, self.split, self.folds = flow, split, folds
+        self.silent = flow.graph.possible_edges if flow.linear else ()
 
     def __call__(
         self, indices: Sequence[int] | Tensor, silent: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """What comes out of the fitted layers, (B, V, C, H, W), and their log-determinant."""
-        y, log_det = self.kept[silent and len(self.kept) > 1]
-        return y[indices], log_det[indices]
+        """What comes out of the fitted layers, (B, V, C, H, W), and their log-determinant.
+
+        Arguments:
+            indices: B of them.
+            silent: with all messages muted.
+        """
+        scales = self._kept[silent and bool(self.silent)]
+        return self.flow.fold([(y[indices], log_det[indices]) for y, log_det in scales])
+
+    @cached_property
+    def _kept(self) -> list[list[tuple[Tensor, Tensor]]]:
+        """Of each scale, heard and, where it makes a difference, muted."""
+        fold = torch.arange(len(self.split)) % self.folds
+        apart, kept = deepcopy(self.flow).eval(), {}
+        for number in tqdm(range(self.folds), desc="cross-fitting"):
+            apart.refit(self.split[[row]][0] for row in (fold != number).nonzero()[:, 0].tolist())
+            for row in (fold == number).nonzero()[:, 0].tolist():
+                x, present, _ = self.split[[row]]
+                part = slice(apart.first_block)
+                kept[row] = [
+                    _on_cpu(apart.scales(x.to(apart.device), present, muted, part))
+                    for muted in ((), self.silent)[: 1 + bool(self.silent)]
+                ]
+        rows = [kept[row] for row in range(len(self.split))]
+        return [
+            [tuple(map(torch.cat, zip(*scale, strict=True))) for scale in zip(*told, strict=True)]
+            for told in zip(*rows, strict=True)
+        ]
+
+    @torch.no_grad()
+    def scales(
+        self, indices: Sequence[int] | Tensor, silent: bool = False, amp: str | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """What comes out of all layers, at each scale, see `MultiFlow.scales`; on the CPU.
+
+        Arguments:
+            indices, silent: as above.
+            amp: see `mfkit.Training`.
+        """
+        flow, (present, _) = self.flow, self.split.shown(indices)
+        muted = flow.graph.possible_edges if silent else ()
+        y, _ = self(indices, silent)
+        with autocast(flow.device, amp):
+            after = flow.scales(y.to(flow.device), present, muted, slice(flow.first_block, None))
+        before = self._kept[silent and bool(self.silent)]
+        return [
+            (z.cpu(), log_det.cpu() + first[indices])
+            for (z, log_det), (_, first) in zip(after, before, strict=True)
+        ]
+
+    def units(self, amp: str | None = None) -> tuple[Tensor, Usual]:
+        """What likelihood and agreement are measured with.
+
+        The blocks have learned from all samples but those of the first fold, see `deal`, so only
+        these say what new samples score. In agreement, a difference, what blocks know by heart is
+        on both sides.
+
+        Arguments:
+            amp: see `mfkit.Training`.
+
+        Returns:
+            sample scores by likelihood and agreement (N, 2), see `mfkit.score.combined`; NaN where
+            the blocks have learned from a sample. And what is usual.
+        """
+        scores, maps = [], []
+        for indices in torch.arange(len(self.split)).split(BATCH):
+            present, foreground = self.split.shown(indices)
+            together, alone = (self.scales(indices, silent, amp) for silent in (False, True))
+            scores.append(Scores.of(together, foreground, present).samples)
+            nats = (nll_map(*self.flow.fold(scales)) for scales in (together, alone))
+            maps.append(next(nats) - next(nats))
+        present, foreground = self.split.shown(range(len(self.split)))
+        usual = Usual.of(torch.cat(maps), present)
+        agreement = Agreement.of(torch.cat(maps), foreground, present, usual)
+        likelihood = torch.cat(scores)
+        if next(self.flow.parameters(), None) is not None:
+            likelihood[deal(len(likelihood), self.folds)[1]] = torch.nan
+        return torch.stack([likelihood, agreement.samples], 1), usual
+
+
+@torch.no_grad()
+def _on_cpu(scales: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    return [(y.detach().cpu(), log_det.detach().cpu()) for y, log_det in scales]

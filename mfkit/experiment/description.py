@@ -21,7 +21,7 @@ from mfkit.errors import InputError
 from mfkit.experiment.evaluation import Scored
 from mfkit.experiment.run_folder import CategoryFolder
 from mfkit.experiment.settings import Preset
-from mfkit.features import Backbone, Split
+from mfkit.features import Backbone
 from mfkit.files import whole_file
 from mfkit.score import Usual, sample_scores
 
@@ -205,8 +205,7 @@ def describe(
     backbone: Backbone,
     usual: Usual | None,
     test: Scored,
-    held: Split | None,
-    unseen: Scored | None,
+    held_out: HeldOut | None,
 ) -> None:
     """Note what a model that has been trained has to know to score new pictures.
 
@@ -215,7 +214,7 @@ def describe(
         category, data, settings, backbone: what it was trained on, and how.
         usual: what agreement is measured with, if it knows agreement.
         test: what it makes of the test split.
-        held, unseen: the samples that were held out, and what it makes of them, if any were.
+        held_out: what samples score that no part of it has seen, if any were held out.
     """
     masks = settings.foreground
     made = masks.partition(":")[0] in ("none", "border", "rembg")
@@ -232,7 +231,7 @@ def describe(
         usual=usual,
         cameras=look_at(category.train, names),
         scale=plot.map_scale(test.scores.maps),
-        held_out=unseen and HeldOut.of(held.samples, unseen),
+        held_out=held_out,
     )
     description.write(folder.description)
 

@@ -63,11 +63,14 @@ class Scored(NamedTuple):
         scores: by likelihood.
         agreement: whether their views belong together; None where nobody asked.
         present: (N, V) of bool, the views that took part.
+        nats: (N,), negative log-likelihoods, the mean over all positions that count, in nats per
+            channel and without the constant 1/2 log(2 pi).
     """
 
     scores: Scores
     agreement: Agreement | None
     present: Tensor
+    nats: Tensor
 
     def both(self) -> Tensor:
         """(N, 2): sample scores by likelihood and by agreement; (N, 1) without agreement."""
@@ -99,17 +102,26 @@ def score_split(
     """
     if flow.training:
         raise ValueError("'flow' should be in evaluation mode, or noise is added: flow.eval()")
-    scores, agreements, used = [], [], []
+    scores, agreements, used, nats = [], [], [], []
     for x, there, foreground in _batches(split, batch, flow.device, present, "evaluation"):
         used.append(there)
         with autocast(flow.device, amp):
-            z, log_det = flow(x, present=there)
-            scores.append(Scores.of(z, log_det, foreground, there))
+            scales = flow.scales(x, there)
+            scores.append(Scores.of(scales, foreground, there))
+            nll = nll_map(*flow.fold(scales))
+            nats.append(mean_nats(nll, foreground, there))
             if usual is not None:
-                maps = agreement_map(flow, x, there, nll_map(z, log_det))
+                maps = agreement_map(flow, x, there, nll)
                 agreements.append(Agreement.of(maps, foreground, there, usual))
     whole = None if usual is None else Agreement(*_joined(agreements))
-    return Scored(Scores(*_joined(scores)), whole, torch.cat(used).cpu())
+    return Scored(Scores(*_joined(scores)), whole, torch.cat(used).cpu(), torch.cat(nats).cpu())
+
+
+def mean_nats(nll: Tensor, foreground: Tensor | None, present: Tensor) -> Tensor:
+    """The mean over positions that count, (B,), of maps (B, V, H, W) in nats per channel."""
+    counts = present.to(nll.device)[..., None, None].expand_as(nll)
+    counts = counts if foreground is None else counts & foreground
+    return (nll * counts).sum((1, 2, 3)) / counts.sum((1, 2, 3)).clamp(min=1)
 
 
 def usual_agreement(flow: MultiFlow, split: Split, batch: int = 8, amp: str | None = None) -> Usual:
@@ -156,14 +168,15 @@ def compare(split: Split, scored: Scored, joined: Tensor | None = None) -> dict[
         joined: (N,), likelihood and agreement as one score, see `mfkit.score.combined`.
 
     Returns:
-        the metrics of `METRICS`, and "nll", the mean score of sound samples in nats per channel.
+        the metrics of `METRICS`, and "nll", the negative log-likelihood of sound samples in nats
+        per channel.
         With agreement also "s_agreement" and "i_agreement", AUROCs of agreement alone, and
         "s_combined", that of the joined score. If some samples are misfits, each of the
         sample figures also for plain defects and misfits apart: "s_auroc_plain", "s_auroc_misfit".
 
     Source: rules of the official tool (ADEval 1.1.0); "s_auroc_mean" is the released code's.
     """
-    (maps, images, samples), agreement, shown = scored
+    (maps, images, samples), agreement, shown, nats = scored
     label = torch.tensor([sample.label for sample in split.samples])
     labels = torch.tensor([sample.labels for sample in split.samples])
     misfit = torch.tensor([sample.code in MISFITS for sample in split.samples])
@@ -186,7 +199,7 @@ def compare(split: Split, scored: Scored, joined: Tensor | None = None) -> dict[
     metrics |= {"i_auroc": auroc(labels[shown], images[shown]), **_pixels(split, maps, shown)}
     if agreement is not None:
         metrics["i_agreement"] = auroc(labels[shown], agreement.images[shown])
-    return metrics | {"nll": maps[~label][shown[~label]].mean().item()}
+    return metrics | {"nll": nats[~label].mean().item()}
 
 
 def _pixels(split: Split, maps: Tensor, shown: Tensor) -> dict[str, float]:

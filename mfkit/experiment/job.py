@@ -22,7 +22,8 @@ from mfkit.data import (
 )
 from mfkit.errors import InputError
 from mfkit.experiment.beforehand import check_splits
-from mfkit.experiment.description import describe
+from mfkit.experiment.cross_fit import CrossFitted
+from mfkit.experiment.description import HeldOut, describe
 from mfkit.experiment.devices import choose_device
 from mfkit.experiment.evaluation import (
     Scored,
@@ -46,8 +47,8 @@ from mfkit.features import (
     load_masks,
 )
 from mfkit.files import clear_drafts, locked, whole_file
-from mfkit.flow import MultiFlow, Neighbours, save_flow
-from mfkit.score import Usual, combined
+from mfkit.flow import Model, save_flow
+from mfkit.score import combined
 
 __all__ = ["Job", "backbone_on", "together"]
 
@@ -169,28 +170,32 @@ class Job:
             for name, samples in self.category.splits.items()
         }
         kept, held = splits["train"].hold_out(self.settings.held_out)
-        flow = self._flow(shape)
-        seconds["training"] = self._learn(flow, kept)
+        flow, folds = self._flow(shape), self.settings.training.folds
+        folds = folds if self.settings.method != "neighbours" else 0
+        apart = CrossFitted(flow, kept, folds) if folds else None
+        seconds["training"] = self._learn(flow, kept, apart)
         save_flow(flow, stage.model)
         with _timed(seconds, "evaluation"):
-            usual = self._usual(flow, kept)
-            test, unseen = (
-                split and score_split(flow, split, amp=self.settings.training.amp, usual=usual)
-                for split in (splits["test"], held)
-            )
-            joined = unseen and combined(test.both(), unseen.both())
+            amp, usual, units = self.settings.training.amp, None, None
+            if self._agrees(flow):
+                if apart is None:
+                    usual = usual_agreement(flow, kept, amp=amp)
+                else:
+                    units, usual = apart.units(amp)
+            test = score_split(flow, splits["test"], amp=amp, usual=usual)
+            if held is not None:  # what no part of the flow has seen
+                units = (unseen := score_split(flow, held, amp=amp, usual=usual)).both()
+            joined = None if units is None else combined(test.both(), units)
             metrics = compare(splits["test"], test, joined)
             if self.without_views:
-                amp = self.settings.training.amp
                 self._table(lost_views(flow, splits["test"], amp), stage.lost_views)
         backbone = backbone_on(self.device, self.settings.backbone)
-        describe(
-            stage, self.category, self.data, self.settings, backbone, usual, test, held, unseen
-        )
+        calibration = None if held is None else HeldOut.of(held.samples, unseen)
+        describe(stage, self.category, self.data, self.settings, backbone, usual, test, calibration)
         if self.settings.method == "neighbours":
             del metrics["nll"]  # distances are no likelihood
         self._write(splits["test"], test, stage.scores, joined)
-        if unseen is not None:
+        if held is not None:
             self._write(held, unseen, stage.held_out)
         with whole_file(stage.maps) as draft:
             np.save(draft, test.scores.maps.numpy())
@@ -206,22 +211,21 @@ class Job:
             "files": files_of(stage.path),
         }
 
-    def _learn(self, flow: MultiFlow | Neighbours, split: Split) -> float:
+    def _learn(self, flow: Model, split: Split, apart: CrossFitted | None) -> float:
         """Train a flow, or fit what takes its place; seconds."""
         if self.settings.method == "flow":
-            history = train(flow, split, self.settings.training, self.out.path, self.seed)
+            history = train(flow, split, self.settings.training, self.out.path, self.seed, apart)
             return round(float(history["seconds"].sum()), 1)
         with _timed(seconds := {}, "training"):
             flow.fit(split[[index]][0] for index in range(len(split)))
         flow.eval()
         return seconds["training"]
 
-    def _usual(self, flow: MultiFlow | Neighbours, split: Split) -> Usual | None:
-        """What agreement is measured with, if the flow has messages and knows what silence is."""
-        trained = self.settings.method == "flow" and not self.settings.training.message_dropout
-        if trained or not flow.graph.possible_edges:
-            return None
-        return usual_agreement(flow, split, amp=self.settings.training.amp)
+    def _agrees(self, flow: Model) -> bool:
+        """Has the flow messages, and does it know what silence is?"""
+        learned = self.settings.method == "flow" and self.settings.message != "none"
+        knows = self.settings.training.message_dropout > 0 or not learned
+        return knows and bool(flow.graph.possible_edges)
 
     def _features(self) -> dict[str, FeatureStore]:
         backbone = backbone_on(self.device, self.settings.backbone)
@@ -252,7 +256,7 @@ class Job:
             for name, samples in self.category.splits.items()
         }
 
-    def _flow(self, shape: Sequence[int]) -> MultiFlow | Neighbours:
+    def _flow(self, shape: Sequence[int]) -> Model:
         torch.manual_seed(self.seed)
         flow = new_flow(self.settings, self.category.views, shape, self.seed)
         return flow.to(choose_device(self.device))

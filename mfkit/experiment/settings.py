@@ -7,7 +7,8 @@ from typing import Literal
 
 from mfkit.errors import InputError
 from mfkit.experiment.devices import AMP
-from mfkit.flow import GRAPHS, MESSAGES, MultiFlow, Neighbours, ViewGraph
+from mfkit.features import BACKBONES, SCALES
+from mfkit.flow import GRAPHS, MESSAGES, Model, MultiFlow, Neighbours, Pyramid, ViewGraph
 
 __all__ = [
     "METHODS",
@@ -104,7 +105,7 @@ class Preset:
             no other, and the flow has a ninth of the weights.
         training: how the flow is trained.
         graph: a name of `mfkit.flow.GRAPHS`.
-        message: a name of `mfkit.flow.MESSAGES`.
+        message: a name of `mfkit.flow.MESSAGES`, or "none": nothing is learned about other views.
         foreground: which positions count: see `mfkit.features.load_masks`.
         standardize: see `MultiFlow`.
         weight: "mean" or "sum", of the messages; None keeps the graph's own.
@@ -138,7 +139,7 @@ class Preset:
         known = {
             "method": METHODS,
             "graph": GRAPHS,
-            "message": MESSAGES,
+            "message": (*MESSAGES, "none"),
             "weight": (None, "mean", "sum"),
         }
         for name, choices in known.items():
@@ -162,6 +163,18 @@ PRESETS = {
         training=Training(epochs=20, learning_rate=1e-3, clip_norm=1.0),
     ),
     "improved": Preset(
+        backbone="efficientnet_lite0_pyramid",
+        blocks=4,
+        hidden=32,
+        kernel_size=3,
+        training=Training(
+            epochs=4, batch=4, learning_rate=2e-3, schedule="one_cycle", clip_norm=1.0, folds=8
+        ),
+        message="none",
+        whiten=True,
+        linear=True,
+    ),
+    "standardized": Preset(
         backbone="efficientnet_lite0",
         blocks=4,
         hidden=32,
@@ -210,6 +223,8 @@ def choose_preset(name: str, **changes) -> Preset:
     if name not in PRESETS:
         raise InputError(f"'preset' should be one of {', '.join(PRESETS)}, got {name!r}")
     given = {key: value for key, value in changes.items() if value is not None}
+    if (backbone := given.get("backbone", PRESETS[name].backbone)) not in BACKBONES:
+        raise InputError(f"'backbone' should be one of {', '.join(BACKBONES)}, got {backbone!r}")
     training = {key: given.pop(key) for key in asdict(PRESETS[name].training) if key in given}
     folder = given.get("foreground", "none") not in ("none", "border", "rembg")
     if folder and Path(given["foreground"]).is_dir():
@@ -223,9 +238,7 @@ def foreground_kind(source: str) -> str:
     return source if kind in ("none", "border", "rembg") else "a folder of masks"
 
 
-def new_flow(
-    settings: Preset, views: int, shape: Sequence[int], seed: int = 0
-) -> MultiFlow | Neighbours:
+def new_flow(settings: Preset, views: int, shape: Sequence[int], seed: int = 0) -> Model:
     """An untrained flow of these settings, or what is fitted in its place.
 
     Arguments:
@@ -236,9 +249,19 @@ def new_flow(
     """
     if settings.method == "neighbours":
         return Neighbours(*shape, views)
+    if scales := SCALES.get(settings.backbone):
+        sizes = [(channels, *(factor * edge for edge in shape[1:])) for channels, factor in scales]
+        flows = [_one_scale(settings, views, size, seed) for size in sizes]
+        return Pyramid(flows, [factor for _, factor in scales])
+    return _one_scale(settings, views, shape, seed)
+
+
+def _one_scale(settings: Preset, views: int, shape: Sequence[int], seed: int) -> MultiFlow:
     graph = GRAPHS[settings.graph](views)
-    if settings.method == "gaussian":
-        graph = graph if settings.linear else ViewGraph.empty(views)
+    gaussian = settings.method == "gaussian"
+    if not settings.linear and (gaussian or settings.message == "none"):
+        graph = ViewGraph.empty(views)  # nobody has anything to say
+    if gaussian:
         return MultiFlow(*shape, graph, blocks=0, noise="none", whiten=True, linear=settings.linear)
     return MultiFlow(
         *shape,

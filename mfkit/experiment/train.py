@@ -18,14 +18,19 @@ from mfkit.experiment.cross_fit import CrossFitted, deal
 from mfkit.experiment.devices import autocast
 from mfkit.experiment.settings import Training
 from mfkit.features import Split
-from mfkit.flow import MultiFlow
+from mfkit.flow import MultiFlow, Pyramid
 from mfkit.score import nll_map
 
 __all__ = ["train"]
 
 
 def train(
-    flow: MultiFlow, split: Split, training: Training, folder: str | Path, seed: int = 0
+    flow: MultiFlow | Pyramid,
+    split: Split,
+    training: Training,
+    folder: str | Path,
+    seed: int = 0,
+    apart: CrossFitted | None = None,
 ) -> pd.DataFrame:
     """Maximise the likelihood of sound features.
 
@@ -44,6 +49,7 @@ def train(
         training: the settings.
         folder: where checkpoint and history live; a checkpoint found there is continued.
         seed: of the order of samples and of the noise.
+        apart: of this flow and split, for who goes on using it; None: made here if there are folds.
 
     Returns:
         one row an epoch: epoch (from 1), loss in nats per channel, with folds also "unseen", that
@@ -61,7 +67,7 @@ def train(
         weight_decay=training.weight_decay,
         fused=True,  # one pass over the weights instead of several
     )
-    if training.folds and training.view_dropout and flow.config["linear"]:
+    if training.folds and training.view_dropout and flow.linear:
         raise InputError(
             "'view_dropout' changes what linear messages say in every step, and 'folds' keep it: "
             "do without one of 'view_dropout', 'folds' and 'linear'"
@@ -83,9 +89,8 @@ def train(
             f"{checkpoint.path} has been trained for {done} epochs already, "
             f"{training.epochs} are asked for: ask for more, or choose another --out"
         )
-    apart = None
-    if training.folds and done < training.epochs:
-        apart = CrossFitted(flow, split, training.folds, silent=training.message_dropout > 0)
+    if training.folds and apart is None:
+        apart = CrossFitted(flow, split, training.folds)
     with tqdm(total=training.epochs * steps, initial=done * steps, desc="training") as bar:
         for epoch in range(done + 1, training.epochs + 1):
             started, losses = time.perf_counter(), []

@@ -69,7 +69,7 @@ def answers(
         B of them.
     """
     z, log_det = flow(x, present=present, muted=muted)
-    scores = Scores.of(z, log_det, foreground, present)
+    scores = Scores.of([(z, log_det)], foreground, present)
     half, log_det = 0.5 * z.square().mean(2), log_det / z.shape[2]
     latents = [x, *flow.trace(x, present, muted)]
     return [

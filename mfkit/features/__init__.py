@@ -5,7 +5,7 @@ Read in this order: `backbone` (the frozen network), `row_store` (numbers in one
 `foreground` (masks -> positions); `split` (samples with what belongs to them).
 """
 
-from mfkit.features.backbone import BACKBONES, Backbone, load_backbone
+from mfkit.features.backbone import BACKBONES, SCALES, Backbone, load_backbone
 from mfkit.features.border import dilate, object_mask
 from mfkit.features.feature_store import READERS, FeatureStore, present_views
 from mfkit.features.foreground import ForegroundStore, to_positions
@@ -15,6 +15,7 @@ from mfkit.features.split import Split
 __all__ = [
     "BACKBONES",
     "READERS",
+    "SCALES",
     "Backbone",
     "FeatureStore",
     "FileMasks",

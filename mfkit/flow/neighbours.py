@@ -146,6 +146,19 @@ class Neighbours(nn.Module):
         z = offsets / distance.clamp(min=tiny) * (2 * x.shape[1] * distance).sqrt()
         return z.unflatten(0, (len(x), *x.shape[2:])).permute(0, 3, 1, 2)
 
+    def scales(
+        self,
+        x: Tensor,
+        present: Tensor | None = None,
+        muted: Sequence[tuple[int, int]] = (),
+    ) -> list[tuple[Tensor, Tensor]]:
+        """See `MultiFlow.scales`."""
+        return [self(x, present=present, muted=muted)]
+
+    def fold(self, scales: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """See `MultiFlow.fold`."""
+        return scales[0]
+
     def trace(
         self,
         x: Tensor,

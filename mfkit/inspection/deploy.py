@@ -41,7 +41,7 @@ class Scorer(nn.Module):
         In nats per channel, by the maximum rule; every view is present. The foreground (B, V, H, W)
         of bool says which positions count; None: all do.
         """
-        return tuple(Scores.of(*self.flow(x), foreground))
+        return tuple(Scores.of(self.flow.scales(x), foreground))
 
 
 def export_scorer(

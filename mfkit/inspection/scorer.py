@@ -192,10 +192,10 @@ class PictureScorer:
         present = present.to(x.device)
         agreement = None
         with autocast(x.device, self.description.amp):
-            z, log_det = self.flow(x, present=present)
-            scores = Scores.of(z, log_det, foreground, present)
+            scales = self.flow.scales(x, present)
+            scores = Scores.of(scales, foreground, present)
             if (usual := self.description.usual) is not None:
-                maps = agreement_map(self.flow, x, present, nll_map(z, log_det))
+                maps = agreement_map(self.flow, x, present, nll_map(*self.flow.fold(scales)))
                 agreement = Agreement.of(maps, foreground, present, usual)
                 agreement = Agreement(*(part.cpu() for part in agreement))
         return Scores(*(part.cpu() for part in scores)), agreement

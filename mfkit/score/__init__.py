@@ -15,6 +15,7 @@ from mfkit.score.scores import (
     pixel_map,
     quiet_background,
     sample_scores,
+    score_map,
 )
 from mfkit.score.verdict import p_values, smallest_rate
 
@@ -35,6 +36,7 @@ __all__ = [
     "pixel_map",
     "quiet_background",
     "sample_scores",
+    "score_map",
     "smallest_rate",
     "standard_error",
     "swap_auroc",

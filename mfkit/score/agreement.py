@@ -151,7 +151,8 @@ def combined(scores: Tensor, unseen: Tensor) -> Tensor:
 
     Arguments:
         scores: (N, K), of each sample its score by likelihood and, if there is one, by agreement.
-        unseen: (M, K), the same of at least two sound samples that were held out of training.
+        unseen: (M, K), the same of sound samples that were held out of training, at least two for
+            each score; NaN where training has seen a sample.
 
     Returns:
         (N,) in standard deviations.
@@ -164,9 +165,13 @@ def combined(scores: Tensor, unseen: Tensor) -> Tensor:
         >>> combined(torch.tensor([[1.0, 14.0], [0.0, 11.0]]), unseen)
         tensor([3., 0.])
     """
-    if len(unseen) < 2:
-        raise ValueError(f"'unseen' should hold at least two samples, got {len(unseen)}")
-    spread = unseen.std(0)
+    known = ~unseen.isnan()
+    if (known.sum(0) < 2).any():
+        raise ValueError(f"'unseen' should hold at least two samples, got {known.sum(0).min()}")
+    units = [
+        (one[there].mean(), one[there].std()) for one, there in zip(unseen.T, known.T, strict=True)
+    ]
+    mean, spread = (torch.stack(parts) for parts in zip(*units, strict=True))
     if not (spread > 0).all():
         raise ValueError("'unseen' should not score the same everywhere; hold out more samples")
-    return ((scores - unseen.mean(0)) / spread).amax(1)
+    return ((scores - mean) / spread).amax(1)

@@ -27,7 +27,7 @@ from mfkit.experiment import (
 )
 from mfkit.experiment.train import train
 from mfkit.features import READERS, FeatureStore, ForegroundStore, Split, load_masks
-from mfkit.flow import MultiFlow, Neighbours
+from mfkit.flow import Model
 from mfkit.score import Scores
 
 __all__ = ["Rates", "Speed", "measure"]
@@ -43,7 +43,8 @@ class Speed:
     """Seconds that a variant takes.
 
     Attributes:
-        fit: (whole, a training sample), of what is fitted before or in place of training.
+        fit: (whole, a training sample), of what is fitted before or in place of training, and in
+            each of its folds.
         step: of training, a batch; 0 for what is only fitted.
         epoch: what an epoch takes besides: its checkpoint.
         score: a sample.
@@ -161,15 +162,19 @@ def _drawn(job: Job, samples: list[Sample]) -> Split:
     return Split(samples, torch.rand(shape, generator=torch.Generator().manual_seed(0)))
 
 
-def _speed(flow: MultiFlow | Neighbours, settings: Preset, drawn: Split, place: Path) -> Speed:
+def _speed(flow: Model, settings: Preset, drawn: Split, place: Path) -> Speed:
     """Fit, train and score."""
     few = drawn.features
 
     def fit(n: int) -> None:
         flow.fit(few[[index]] for index in range(n))
 
-    whole, each = _line(fit)
+    whole, each = first = _line(fit)
     step = epoch = 0.0
+    if settings.training.folds and settings.method != "neighbours" and flow.first_block:
+        again = _line(lambda n: flow.refit(few[[index]] for index in range(n)))
+        folds = settings.training.folds
+        first = (whole + folds * again[0], each + (folds - 1) * again[1])
     if settings.method == "flow":
         size = min(settings.training.batch, len(drawn))
         training = replace(settings.training, epochs=EPOCHS, batch=size, folds=0)
@@ -180,10 +185,10 @@ def _speed(flow: MultiFlow | Neighbours, settings: Preset, drawn: Split, place: 
     flow.eval()
     score = partial(score_split, flow, drawn, amp=settings.training.amp)
     score()
-    return Speed((whole, each), step, epoch, _seconds(score) / len(drawn))
+    return Speed(first, step, epoch, _seconds(score) / len(drawn))
 
 
 def _first(n: int, split: Split, scored: Scored) -> tuple[Split, Scored]:
     """The first samples and their scores."""
     scores = Scores(*(part[:n] for part in scored.scores))
-    return split.part(range(n)), Scored(scores, None, scored.present[:n])
+    return split.part(range(n)), Scored(scores, None, scored.present[:n], scored.nats[:n])

@@ -107,7 +107,7 @@ def fitted(x: torch.Tensor) -> MultiFlow:
 @torch.no_grad()
 def scores(flow: MultiFlow, x: torch.Tensor) -> torch.Tensor:
     """Sample scores, (N,)."""
-    return torch.cat([Scores.of(*flow(part)).samples for part in x.split(8)])
+    return torch.cat([Scores.of(flow.scales(part)).samples for part in x.split(8)])
 
 
 def measure(category: str, home: Path) -> tuple[list[dict], dict]:

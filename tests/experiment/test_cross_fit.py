@@ -1,17 +1,18 @@
 """Blocks learn from samples as fitted layers see new ones, and end where new ones fit best."""
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mfkit.errors import InputError
-from mfkit.experiment import Training
+from mfkit.experiment import Training, score_split
 from mfkit.experiment.cross_fit import CrossFitted, deal
 from mfkit.experiment.train import train
 from mfkit.features import Split
-from mfkit.flow import MultiFlow, ViewGraph
-from mfkit.score import nll_map
+from mfkit.flow import MultiFlow, Pyramid, ViewGraph
+from mfkit.score import Agreement, Usual, agreement_map, nll_map, score_map
 
 VIEWS, CHANNELS, HEIGHT, WIDTH = 3, 6, 4, 4
 FOLDS = 4
@@ -57,7 +58,7 @@ def test_every_sample_is_dealt_once():
 def test_a_sample_goes_through_layers_that_others_fitted(linear):
     split = features(24)
     flow = fit(new_flow(linear), split)
-    kept = CrossFitted(flow, split, FOLDS, silent=True)
+    kept = CrossFitted(flow, split, FOLDS)
     own = torch.arange(24) % FOLDS == 2
     others = new_flow(linear).eval()
     for layer, whole in zip(list(others.inn)[: others.first_block], flow.inn, strict=False):
@@ -96,7 +97,7 @@ def test_training_samples_look_as_new_ones_do_and_not_better():
     """In front of the blocks: fitted to themselves they look far more normal."""
     split, new = features(16), features(200, seed=1)
     flow = fit(new_flow(blocks=1), split)
-    y, log_det = CrossFitted(flow, split, 8, silent=False)(torch.arange(16))
+    y, log_det = CrossFitted(flow, split, 8)(torch.arange(16))
     themselves, apart, fresh = scores(flow, split), nll_map(y, log_det).mean(), scores(flow, new)
     assert fresh - themselves > 0.1
     assert abs(apart - fresh) < 0.4 * (fresh - themselves)
@@ -109,7 +110,7 @@ def test_it_ends_with_the_weights_that_suit_the_unseen_fold_best(tmp_path):
     history = train(flow, split, hot, tmp_path)
     best = history["unseen"].min()
     assert best < history["unseen"].iloc[-1]
-    kept = CrossFitted(flow, split, FOLDS, silent=False)
+    kept = CrossFitted(flow, split, FOLDS)
     watched, _ = deal(24, FOLDS)
     y, log_det = kept(watched)
     with torch.no_grad():
@@ -145,3 +146,49 @@ def test_what_folds_keep_must_not_change_from_step_to_step(tmp_path):
     with pytest.raises(InputError, match="'view_dropout' changes what linear messages say"):
         train(new_flow(), features(24), settings, tmp_path)
     train(new_flow(linear=False), features(24), settings, tmp_path)
+
+
+def test_training_samples_are_scored_as_each_fold_is_by_the_others():
+    """Without a block that learned from them they are held-out samples, fold by fold."""
+    split = features(24)
+    flow = fit(new_flow(blocks=0), split)
+    apart = CrossFitted(flow, split, FOLDS)
+    units, usual = apart.units()
+    maps, fold = torch.empty(24, VIEWS, HEIGHT, WIDTH), torch.arange(24) % FOLDS
+    for number in range(FOLDS):
+        others, rows = deepcopy(flow), (fold == number).nonzero()[:, 0]
+        others.refit([split.features[fold != number]])
+        held = score_split(others, split.part(rows.tolist()))
+        torch.testing.assert_close(units[rows, 0], held.scores.samples)
+        torch.testing.assert_close(score_map(apart.scales(rows)), held.scores.maps)
+        maps[rows] = agreement_map(others, split.features[rows])
+    for found, wanted in zip(usual, Usual.of(maps), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    agreement = Agreement.of(maps, usual=Usual.of(maps)).samples
+    torch.testing.assert_close(units[:, 1], agreement, rtol=1e-4, atol=1e-4)
+
+
+def test_a_pyramid_is_cross_fitted_scale_by_scale(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(16, VIEWS, 4 + 4 * 3, HEIGHT, WIDTH, generator=generator)
+    split = Split([SimpleNamespace(present=(True,) * VIEWS)] * 16, x)
+    torch.manual_seed(0)
+    options = {"blocks": 1, "hidden": 4, "noise": "none", "whiten": True, "linear": True}
+    graph = ViewGraph.wheel(VIEWS)
+    flows = [
+        MultiFlow(channels, size, size, graph, message="none", **options)
+        for channels, size in ((4, HEIGHT), (3, 2 * HEIGHT))
+    ]
+    flow = Pyramid(flows, [1, 2])
+    apart = CrossFitted(flow, split, FOLDS)
+    history = train(flow, split, TRAINING, tmp_path, apart=apart)
+    assert len(history) == TRAINING.epochs and history["unseen"].notna().all()
+    units, usual = apart.units()
+    assert usual.mean.shape == (VIEWS, HEIGHT, WIDTH)
+    watched, taught = deal(16, FOLDS)
+    assert units[taught, 0].isnan().all() and not units[watched].isnan().any()
+    assert not units[:, 1].isnan().any()  # in agreement what blocks know by heart is on both sides
+    scales = apart.scales(watched)
+    assert score_map(scales).shape == (4, VIEWS, 4 * HEIGHT, 4 * WIDTH)
+    best = history["unseen"].min()
+    assert nll_map(*flow.fold(scales)).mean().item() == pytest.approx(best, abs=1e-4)

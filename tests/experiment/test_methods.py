@@ -24,6 +24,7 @@ def test_a_fitted_method_leaves_what_a_flow_leaves(tmp_path, method, capsys):
     tree(tmp_path / "data", train=8)
     out = tmp_path / "out"
     command = ["run", "--data", str(tmp_path / "data"), "--out", str(out), "--method", method]
+    command += ["--folds", "4"]
     assert main(command) == 0
     results = json.loads((out / "results.json").read_text())
     row = results["categories"]["audiojack"]

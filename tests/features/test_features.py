@@ -17,7 +17,7 @@ from trees import tree
 
 from mfkit.data import Sample, read_category, read_image
 from mfkit.errors import InputError
-from mfkit.features import Backbone, FeatureStore, load_backbone
+from mfkit.features import SCALES, Backbone, FeatureStore, load_backbone
 
 
 @pytest.fixture
@@ -34,6 +34,22 @@ def test_backbones_have_the_shapes_of_the_presets(name, shape):
     backbone = load_backbone(name, pretrained=False)
     images = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8)
     assert backbone(images).shape == (1, *shape)
+
+
+def test_a_pyramid_has_the_deep_layer_and_a_finer_one_folded():
+    images = torch.randint(0, 256, (2, 256, 256, 3), dtype=torch.uint8)
+    torch.manual_seed(0)
+    backbone = load_backbone("efficientnet_lite0")
+    both = load_backbone("efficientnet_lite0_pyramid")
+    found = both(images)
+    assert [channels * factor**2 for channels, factor in SCALES[both.name]] == [112, 160]
+    torch.testing.assert_close(found[:, :112], backbone(images))
+    layers, pixels = backbone.layers, images.permute(0, 3, 1, 2).float()
+    fine = layers.norm(layers.convolution((pixels - backbone.mean) / backbone.std))
+    fine = layers.blocks[:5](layers.activation(fine))
+    assert fine.shape == (2, 40, 32, 32)
+    torch.testing.assert_close(torch.nn.functional.pixel_shuffle(found[:, 112:], 2), fine)
+    assert both.fingerprint() != backbone.fingerprint()  # they must not share a store
 
 
 def test_lite0_recognises_a_flower():

@@ -26,7 +26,7 @@ def patches(x: torch.Tensor, view: int) -> torch.Tensor:
 
 def test_the_score_is_the_distance_to_the_nearest_training_patch_of_the_view():
     x, new = features(6), features(4, seed=1)
-    maps = Scores.of(*fitted(x)(new)).maps
+    maps = Scores.of(fitted(x).scales(new)).maps
     for view in range(VIEWS):
         expected = torch.cdist(patches(new, view), patches(x, view)).amin(1)
         torch.testing.assert_close(maps[:, view].flatten(), expected)
@@ -36,7 +36,7 @@ def test_what_was_seen_scores_nothing_wherever_it_lies(monkeypatch):
     x = features(6)
     model = fitted(x)
     monkeypatch.setattr("mfkit.flow.neighbours.TOGETHER", 1)  # a patch at a time
-    maps = Scores.of(*model(x[:2].flip(3))).maps
+    maps = Scores.of(model.scales(x[:2].flip(3))).maps
     assert maps.abs().max() < 1e-3 and model.trace(x)[0].isfinite().all()
 
 
@@ -50,7 +50,7 @@ def test_missing_views_are_not_remembered_and_do_not_score():
     present = ~holed[:, :, 0, 0, 0].isnan()
     z, log_det = model(holed, present=present)
     assert z.isfinite().all() and not z[~present].any() and not log_det.any()
-    scores = Scores.of(z, log_det, present=present)
+    scores = Scores.of([(z, log_det)], present=present)
     assert scores.maps[~present].isnan().all() and scores.samples.isfinite().all()
 
 
@@ -89,7 +89,9 @@ def test_a_coreset_stays_within_twice_the_best_radius():
 def test_a_large_memory_is_thinned_out():
     model = fitted(features(6), limit=10)
     assert model.config["remembered"] == [10, 10, 10]
-    whole, thin = (Scores.of(*m(features(4, seed=1))).maps for m in (fitted(features(6)), model))
+    whole, thin = (
+        Scores.of(m.scales(features(4, seed=1))).maps for m in (fitted(features(6)), model)
+    )
     assert (thin >= whole - 1e-5).all() and not torch.allclose(thin, whole)
 
 

@@ -156,11 +156,18 @@ def test_the_joined_score_takes_the_more_unusual_one_in_its_own_units():
     assert combined(scores, unseen).tolist() == [3.0, 4.0]
     scaled = combined(scores * torch.tensor([100.0, 1.0]), unseen * torch.tensor([100.0, 1.0]))
     assert torch.allclose(scaled, combined(scores, unseen))
+    known = torch.cat([unseen, torch.tensor([[torch.nan, 11.0]])])  # whose likelihood was trained
+    assert torch.allclose(combined(scores, known)[1], torch.tensor(4.0))
+    assert combined(scores, known)[0] == 3.0 * known[:3, 1].std() / known[:, 1].std()
 
 
 @pytest.mark.parametrize(
     ("unseen", "message"),
-    [(torch.zeros(1, 2), "at least two"), (torch.ones(5, 2), "same everywhere")],
+    [
+        (torch.zeros(1, 2), "at least two"),
+        (torch.tensor([[0.0, 1.0], [1.0, torch.nan]]), "at least two samples, got 1"),
+        (torch.ones(5, 2), "same everywhere"),
+    ],
 )
 def test_too_little_to_measure_units_with(unseen, message):
     with pytest.raises(ValueError, match=message):

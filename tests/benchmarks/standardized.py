@@ -1,14 +1,14 @@
-"""How much better can the method get at equal cost? The released recipe beside `improved`.
+"""How much better can the method get at equal cost? The released recipe beside `standardized`.
 
-    python tests/benchmarks/improved.py          # hours; what is measured is not measured again
-    python tests/benchmarks/improved.py train    # a part of it; several may run side by side
-    python tests/benchmarks/improved.py pace     # again: seconds per epoch of all recipes
-    python tests/benchmarks/improved.py page     # the page from what there is
+    python tests/benchmarks/standardized.py          # hours; what is measured is not measured again
+    python tests/benchmarks/standardized.py train    # a part of it; several may run side by side
+    python tests/benchmarks/standardized.py pace     # again: seconds per epoch of all recipes
+    python tests/benchmarks/standardized.py page     # the page from what there is
 
 All recipes train the same flow (the workshop's size, wheel) on the same features of mini-iad with
 the same three seeds; only the training differs. Epochs were fixed beforehand. Training times are
 epochs times the seconds that `pace` measures with all recipes in turn, as parts that run side by
-side slow each other down. The page is notebooks/results/improved.md, its numbers lie beside it.
+side slow each other down. The page is notebooks/results/standardized.md, its numbers lie beside it.
 """
 
 import argparse
@@ -30,10 +30,10 @@ from mfkit.score import mean_scores
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data" / "mini-iad"
-RUNS = ROOT / "runs" / "improved"
-BEST = PRESETS["improved"]
+RUNS = ROOT / "runs" / "standardized"
+BEST = PRESETS["standardized"]
 FEATURES = ROOT / "runs" / "mini-iad" / "features" / BEST.backbone
-PAGE = ROOT / "notebooks" / "results" / "improved.md"
+PAGE = ROOT / "notebooks" / "results" / "standardized.md"
 CATEGORIES = ("screw_block", "control_knob", "cast_flange")
 SEEDS = (0, 1, 2)
 
@@ -46,9 +46,9 @@ def changed(preset: Preset = BEST, **training) -> Preset:
 RECIPES = {
     "released": changed(replace(PRESETS["workshop"], training=Training())),
     "workshop": changed(PRESETS["workshop"]),
-    "improved": changed(),
-    "improved, 4 epochs": changed(epochs=4),
-    "improved, 8 epochs": changed(epochs=8),
+    "standardized": changed(),
+    "standardized, 4 epochs": changed(epochs=4),
+    "standardized, 8 epochs": changed(epochs=8),
     "raw features": changed(replace(BEST, standardize=False)),
     "constant rate 1e-3": changed(schedule="constant", learning_rate=1e-3),
     "batches of 8": changed(batch=8),
@@ -58,13 +58,13 @@ RECIPES = {
 TABLE = {"nll": ("test NLL", 3)} | {key: (title, 1) for key, title in METRICS.items()}
 ROWS = Rows(
     PAGE.with_suffix(".json"),
-    "python tests/benchmarks/improved.py",
+    "python tests/benchmarks/standardized.py",
     {"category": CATEGORIES, "recipe": tuple(RECIPES), "seed": SEEDS},
 )
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train and measure what is not in improved.json yet."""
+    """Train and measure what is not in standardized.json yet."""
     for category in options.category:
         for seed in options.seed:
             for recipe in options.recipe:
@@ -98,8 +98,8 @@ def pace() -> None:
 
 
 def page() -> None:
-    """Write the tables of what is in improved.json."""
-    runs = whole_groups(pd.DataFrame(ROWS.read("runs")), "recipe", ("released", "improved"))
+    """Write the tables of what is in standardized.json."""
+    runs = whole_groups(pd.DataFrame(ROWS.read("runs")), "recipe", ("released", "standardized"))
     epoch = {row["recipe"]: row["epoch"] for row in ROWS.read("pace")}
     runs["time"] = [RECIPES[name].training.epochs * epoch[name] for name in runs["recipe"]]
     columns = {**TABLE, "time": ("training, s", 0)}
@@ -125,16 +125,16 @@ def page() -> None:
 
 
 def _time_to_quality(means: pd.DataFrame) -> str:
-    """How long the shortest run of `improved` takes that ends where the released recipe does."""
+    """How long the shortest run of `standardized` takes to get where the released recipe ends."""
     goal = means.loc["released"]
-    shorter = [name for name in means.index if re.fullmatch(r"improved(, \d+ epochs)?", name)]
+    shorter = [name for name in means.index if re.fullmatch(r"standardized(, \d+ epochs)?", name)]
     there = means.loc[shorter].query("nll <= @goal.nll").sort_values("time")
     text = f"The released recipe ends at {goal.nll:.3f} nats per channel after {goal.time:.0f} s."
     if there.empty:
-        return f"{text} `improved` never gets there."
+        return f"{text} `standardized` never gets there."
     first = there.iloc[0]
     return (
-        f"{text} The shortest run of `improved` that gets there ({there.index[0]}) ends at "
+        f"{text} The shortest run of `standardized` that gets there ({there.index[0]}) ends at "
         f"{first.nll:.3f} after {first.time:.0f} s: {first.time / goal.time:.2f} of its time."
     )
 
