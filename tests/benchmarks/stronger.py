@@ -8,7 +8,8 @@
 once, and a run that is in there is not done again. The page, stronger.md, lies beside it. All
 variants are the preset `improved` but for what they are called after, on the plain categories of
 mini-iad; those of `ABLATIONS` have one seed. Swaps exchange one view of sound test samples for that
-of another and ask the models of seed 0 who notices.
+of another and ask the models of seed 0 who notices. `curve` trains with more and more samples of
+wire_plug; `wires.py` says how those beyond 128 are rendered.
 """
 
 import argparse
@@ -18,7 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+import wires
 from pages import Rows, fill, markdown, seed_table, slug
+from wires import first
 
 from mfkit.data import read_category
 from mfkit.experiment import Description
@@ -53,6 +56,8 @@ ABLATIONS = {
     "8 epochs": {"epochs": 8},
 }
 VARIANTS = OPPONENTS | {OURS: {}} | ABLATIONS
+COUNTS = (16, 32, 64, 128, 256)
+CURVE = ("neighbours", "Gaussian, two scales", "separated", OURS)
 PERCENT = {
     "s_auroc": "S-AUROC",
     "s_auroc_mean": "S-AUROC (mean)",
@@ -64,17 +69,26 @@ PERCENT = {
 }
 TABLE = {"nll": ("test NLL", 3), **{key: (title, 1) for key, title in PERCENT.items()}}
 TABLE |= {"seconds": ("training, s", 0)}
+LEARNING = {
+    "nll": ("test NLL", 3),
+    "s_auroc_plain": ("S-AUROC, plain", 1),
+    "s_combined_plain": ("joined, plain", 1),
+    "s_combined_misfit": ("joined, misfits", 1),
+    "i_auroc": ("I-AUROC", 1),
+    "p_ap": ("P-AP", 1),
+    "p_aupro": ("P-AUPRO", 1),
+}
 RACE = ("s_auroc", "i_auroc", "p_ap", "p_aupro")
 ROWS = Rows(
     PAGE.with_suffix(".json"),
     "python tests/benchmarks/stronger.py",
-    {"category": CATEGORIES, "variant": list(VARIANTS), "seed": SEEDS},
+    {"category": CATEGORIES, "variant": list(VARIANTS), "seed": SEEDS, "samples": COUNTS},
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("step", nargs="?", default="all", choices=("all", "train", "page"))
+    parser.add_argument("step", nargs="?", default="all", choices=("all", "train", "curve", "page"))
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--category", nargs="+", choices=CATEGORIES, default=CATEGORIES)
     parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
@@ -85,6 +99,9 @@ def main() -> None:
         ):
             if seed == 0 or repeated(variant):
                 ROWS.once("runs", train, category=category, variant=variant, seed=seed)
+    if options.step in ("all", "curve"):
+        for samples, variant in itertools.product(COUNTS, CURVE):
+            ROWS.once("curve", curve, variant=variant, samples=samples)
     if options.step == "all":
         for variant, category in itertools.product((OURS, "no couplings"), CATEGORIES):
             ROWS.once("swaps", swaps, category=category, variant=variant)
@@ -138,8 +155,20 @@ def swaps(category: str, variant: str) -> dict:
     return {"agreement": float(np.mean(areas))}
 
 
+def curve(variant: str, samples: int) -> dict:
+    """A run with the first so many training samples of wire_plug, tested on its test samples."""
+    folder = RUNS / f"{slug(variant)}-first-{samples}"
+    options = {"features": RUNS / f"features-{samples}", **VARIANTS[variant]}
+    results = run(first(samples), folder, wires.NAME, "improved", **options)
+    row = results["categories"][wires.NAME]
+    found = {key: 100 * row[key] for key in LEARNING if key in row and key != "nll"}
+    return found | ({"nll": row["nll"]} if "nll" in row else {})
+
+
 def page() -> None:
     """Fill the page's tables."""
+    learned = pd.DataFrame(ROWS.read("curve"))
+    fill(PAGE, "curve", seed_table(learned, ["samples", "variant"], LEARNING).replace("nan", "-"))
     runs = pd.DataFrame(ROWS.read("runs"))
     rivals = [*OPPONENTS, OURS]
     for name in (*CATEGORIES, "all"):

@@ -255,6 +255,12 @@ def curve(variant: str, samples: int) -> dict:
     """A run with the first so many training samples, tested on the shipped test samples."""
     if samples == SHIPPED:
         return train(variant, 0)
+    folder = RUNS / f"{slug(variant)}-first-{samples}"
+    return _train(first(samples), folder, variant, 0, features=f"features-{samples}")
+
+
+def first(samples: int) -> Path:
+    """A data set with the first so many training samples of the category, and its test samples."""
     root = RUNS / f"first-{samples}"
     more = RUNS / "more" if samples > SHIPPED else DATA
     (root / "realiad_jsons").mkdir(parents=True, exist_ok=True)
@@ -263,8 +269,7 @@ def curve(variant: str, samples: int) -> dict:
     index = json.loads((more / "realiad_jsons" / f"{NAME}.json").read_text())
     index["train"] = index["train"][: 5 * samples]
     (root / "realiad_jsons" / f"{NAME}.json").write_text(json.dumps(index))
-    folder = RUNS / f"{slug(variant)}-first-{samples}"
-    return _train(root, folder, variant, 0, features=f"features-{samples}")
+    return root
 
 
 def picture() -> None:
