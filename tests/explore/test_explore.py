@@ -28,7 +28,7 @@ from mfkit.explore.controls import Place, Several
 from mfkit.explore.presets import groups, presets
 from mfkit.explore.scene import Scene
 from mfkit.explore.screens import SCREENS
-from mfkit.explore.sheets import Bar, overlay
+from mfkit.explore.sheets import Bar, edge, enlarged, overlay
 from mfkit.features import Split
 from mfkit.flow import ViewGraph
 
@@ -358,7 +358,7 @@ def test_the_threshold_counts(explorer):
 
 def test_opacity_lays_the_map_over_the_picture():
     picture = np.full((8, 8, 3), 100, np.uint8)
-    nll = np.array([[0.0, 1.0]], np.float32).repeat(2, 0)
+    nll = enlarged(np.array([[[0.0, 1.0]]], np.float32).repeat(2, 1), 8)[0]
     bar = Bar("nats per channel", (0, 1))
     assert (overlay(picture, nll, bar, 0.0) == 100).all()
     heat = np.abs(overlay(picture, nll, bar, 1.0).astype(int) - 100).sum(-1)
