@@ -26,10 +26,10 @@ def as_figure(drawing: Sheet | Figure) -> Figure:
     if isinstance(drawing, Figure):
         return drawing
     image = drawing.image()
-    high, wide = (count + 0.01 for count in image.shape[:2])  # rounded down to whole pixels
+    high, wide = (count + 0.01 for count in image.shape[:2])  # matplotlib rounds down
     figure = Figure(figsize=(wide / DPI, high / DPI), dpi=DPI)
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.imshow(image, aspect="auto")
+    ax.imshow(image, aspect="auto", interpolation="nearest")
     ax.axis("off")
     return figure
 

@@ -319,6 +319,7 @@ function begin() {
   document.documentElement.style.setProperty("--views", names.length);
   document.title = `Multi-Flow: ${data.title}`;
   find("title").textContent = data.title;
+  find("about").textContent = data.about;
   for (const [kind, text] of Object.entries(KINDS)) {
     find("kinds").append(make("label", {}, make("input", { type: "radio", name: "kind",
       id: `kind-${kind}`, onchange: () => set({ map: kind }) }), text));

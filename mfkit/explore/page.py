@@ -31,7 +31,11 @@ STEPS = 65535  # a score is one of so many numbers, even steps between the lowes
 
 
 def write_page(
-    latents: Latents, path: str | Path, samples: Sequence[int] | None = None, title: str = ""
+    latents: Latents,
+    path: str | Path,
+    samples: Sequence[int] | None = None,
+    title: str = "",
+    about: str = "",
 ) -> Path:
     """Write an explorer that needs nothing but a browser.
 
@@ -45,6 +49,7 @@ def write_page(
         samples: indices of the samples to show; None: a dozen that are worth it, see
             `mfkit.explore.choice.choose`.
         title: of the page; "" takes the category's name.
+        about: how the models were made, for the page's help.
 
     Returns:
         its path.
@@ -58,7 +63,8 @@ def write_page(
     for name in ("graph.css", "page.css", "page.state.js", "graph.js", "page.js"):
         page = page.replace(f"/* {name} */", _read(name))
     before, after = page.split("{/* data */}")
-    text = json.dumps(collect(latents, chosen, title), separators=(",", ":"), allow_nan=False)
+    shown = collect(latents, chosen, title, about)
+    text = json.dumps(shown, separators=(",", ":"), allow_nan=False)
     page = before + text.replace("<", r"\u003c") + after  # so nothing in it can end the script
     size = len(page.encode())
     if size > LIMIT:
@@ -75,7 +81,9 @@ def _read(name: str) -> str:
     return (files("mfkit.explore") / name).read_text(encoding="utf-8")
 
 
-def collect(latents: Latents, chosen: Mapping[int, Reason], title: str = "") -> dict:
+def collect(
+    latents: Latents, chosen: Mapping[int, Reason], title: str = "", about: str = ""
+) -> dict:
     """All that a page shows, as plain numbers and words.
 
     Score maps are in nats per channel, kept in even steps of `scale` (see `_packed`). Of every
@@ -87,6 +95,7 @@ def collect(latents: Latents, chosen: Mapping[int, Reason], title: str = "") -> 
         latents: samples and flows.
         chosen: why each sample was chosen, by its index.
         title: "" takes the category's name.
+        about: how the models were made.
     """
     order, mates = list(chosen), donors(latents, list(chosen))
     maps = {}
@@ -96,6 +105,7 @@ def collect(latents: Latents, chosen: Mapping[int, Reason], title: str = "") -> 
     scale = (float(np.nanmin(every)), float(np.nanmax(every)))
     return {
         "title": title or latents.samples[0].category,
+        "about": about,
         "names": list(latents.names),
         "height": latents.shape[2],
         "width": latents.shape[3],
