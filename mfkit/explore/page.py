@@ -27,7 +27,8 @@ from mfkit.palette import HEAT, PALETTE, SIGNED
 __all__ = ["LIMIT", "collect", "write_page"]
 
 LIMIT = 8_000_000  # bytes: what a page may have
-STEPS = 65535  # a score is one of so many numbers, even steps between the lowest and the highest
+STEPS = 65535  # a score is one of so many numbers between the lowest and the highest
+UNIT = 0.1  # nats per channel above the lowest: up to here steps are even, then they grow
 
 
 def write_page(
@@ -86,7 +87,7 @@ def collect(
 ) -> dict:
     """All that a page shows, as plain numbers and words.
 
-    Score maps are in nats per channel, kept in even steps of `scale` (see `_packed`). Of every
+    Score maps are in nats per channel, kept in steps of `scale` (see `_packed`). Of every
     sample and flow there is one for each change; their keys are those of the address: "" as it is,
     "silent" all messages muted, "mute-C1-C3" the one from C1 to C3, "swap-C2-1" view C2 from the
     first donor, "gone-C4" this camera missing.
@@ -102,7 +103,8 @@ def collect(
     for index in tqdm(order, desc="page"):
         maps[index] = {name: changes(latents, name, index, mates[index]) for name in latents.flows}
     every = [values for each in maps.values() for made in each.values() for values in made.values()]
-    scale = (float(np.nanmin(every)), float(np.nanmax(every)))
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    scale = (low, UNIT, float(np.log1p((high - low) / UNIT)) or 1.0)
     return {
         "title": title or latents.samples[0].category,
         "about": about,
@@ -189,11 +191,15 @@ def _outline(mask: np.ndarray) -> str:
     )
 
 
-def _packed(values: np.ndarray, scale: tuple[float, float]) -> str:
-    """Scores as whole steps from the lower to the upper end of the scale; absent views are 0."""
-    low, high = scale
-    steps = np.round((np.nan_to_num(values, nan=low) - low) * (STEPS / max(high - low, 1e-9)))
-    return _base64(steps.astype("<u2"))
+def _packed(values: np.ndarray, scale: tuple[float, float, float]) -> str:
+    """Scores as whole steps of their logarithm, `low + unit * expm1(step / STEPS * end)`.
+
+    A view of another part can score a hundred thousand times as high as those that belong there:
+    even steps would leave nothing of what is usual. Absent views are 0.
+    """
+    low, unit, end = scale
+    far = np.log1p((np.nan_to_num(values, nan=low) - low).clip(0) / unit)
+    return _base64(np.round(far * (STEPS / end)).astype("<u2"))
 
 
 def _base64(values: np.ndarray) -> str:
