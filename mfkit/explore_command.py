@@ -20,8 +20,7 @@ def add_explore(commands) -> None:
         dest="models",
         required=True,
         nargs="+",
-        metavar="DIR",
-        type=PATH,
+        metavar="[NAME=]DIR",
         help="what a run leaves for a category, OUT/NAME; several to compare, the main one last",
     )
     part.add_argument(
@@ -36,15 +35,35 @@ def add_explore(commands) -> None:
         help="where features lie or are put; default: runs/features",
     )
     part.add_argument("--title", default="", help="of the page; default: the category's name")
+    part.add_argument("--about", default="", help="how the models were made, for the page's help")
 
 
-def _explore(models: list[str], data: str, out: str, features: str, title: str) -> int:
+def _explore(models: list[str], data: str, out: str, features: str, title: str, about: str) -> int:
     try:
-        latents = mfkit.load_latents(models, data, features)
+        latents = mfkit.load_latents(_folders(models), data, features)
     except ModuleNotFoundError as missing:
         raise InputError(
             f"the package {missing.name} is missing: pip install -e '.[course]'"
         ) from None
-    path = mfkit.write_page(latents, out, title=title)
+    path = mfkit.write_page(latents, out, title=title, about=about)
     print(escape.terminal(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser"))
     return 0
+
+
+def _folders(models: list[str]) -> list[str] | dict[str, str]:
+    """Folders, by name if they were given names."""
+    pairs = [_named(text) for text in models]
+    names = [name for name, _ in pairs]
+    if not any(names):
+        return [folder for _, folder in pairs]
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError("--model: give each folder a name of its own, or none of them")
+    return dict(pairs)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """NAME=DIR taken apart; a folder may have = in its own name."""
+    name, sign, folder = text.partition("=")
+    if not sign or os.path.exists(PATH(text)):
+        return "", PATH(text)
+    return name, PATH(folder)

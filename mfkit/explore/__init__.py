@@ -2,11 +2,12 @@
 
 Read in this order: `answers` (what a flow says of a sample), `rules` (three scores of it),
 `patches` (what features mean), `question` and `latents` (ask the flows, and remember), `limits`
-(where axes end); `sheets`, `pane`, `panels` and `standings` (pictures), `screen`, `image_screens`,
-`plot_screens` and `screens` (the table of panels), `scene` (one state of all that, without
-widgets); `colour` and `presets` (states that are worth a look); `controls`, `clickable`, `state`,
-`history`, `arrangement` and `explorer` (let a person move it); `models` (trained models out of
-their folders); `choice`, `beforehand` and `page` (the same without a kernel, as one file).
+(where axes end); `letters`, `sheets`, `drawing`, `pane`, `panels` and `standings` (pictures),
+`screen`, `image_screens`, `plot_screens` and `screens` (the table of panels), `scene` (one state of
+all that, without widgets); `colour` and `presets` (states that are worth a look); `controls`,
+`clickable`, `state`, `history`, `arrangement` and `explorer` (let a person move it); `models`
+(trained models out of their folders); `choice`, `beforehand` and `page` (the same without a kernel,
+as one file).
 """
 
 from mfkit.explore.explorer import LatentExplorer

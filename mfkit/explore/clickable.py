@@ -56,12 +56,13 @@ class Picture(_Told):
 
     def show(self, png: bytes, areas: list[Area], alt: str) -> None:
         """Show another picture."""
-        self.alt = alt
-        self.value = png
-        self.areas = [
-            {**vars(area), "name": f"{place} {' '.join(map(str, area.key))}"}
-            for place, area in enumerate(areas)
-        ]
+        with self.hold_sync():  # one message
+            self.alt = alt
+            self.value = png
+            self.areas = [
+                {**vars(area), "name": f"{place} {' '.join(map(str, area.key))}"}
+                for place, area in enumerate(areas)
+            ]
 
     def told(self, content: dict) -> None:
         """A click: `clicked` changes, also if it is the same place again."""

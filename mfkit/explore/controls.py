@@ -3,15 +3,12 @@
 Both are made of standard widgets, so they need no front end of their own and work by keyboard.
 """
 
-import io
 from collections.abc import Hashable, Iterable, Mapping
 
 import ipywidgets as widgets
-import numpy as np
 import traitlets
-from PIL import Image
 
-__all__ = ["Place", "Several", "encoded"]
+__all__ = ["Place", "Several"]
 
 
 class _Joined(widgets.Box):
@@ -124,10 +121,3 @@ class Place(_Joined):
     def _inside(self, proposal):
         row, column = proposal.value
         return min(max(row, 0), self.row.max), min(max(column, 0), self.column.max)
-
-
-def encoded(image: np.ndarray) -> bytes:
-    """An image (H, W, 3) uint8 as PNG, packed quickly."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", compress_level=1)
-    return file.getvalue()

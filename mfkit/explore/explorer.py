@@ -5,7 +5,6 @@ Everything that it shows follows from `state()`, the values of its controls: see
 
 import base64
 import html
-import io
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,6 @@ from matplotlib.figure import Figure
 from mfkit import escape
 from mfkit.errors import InputError
 from mfkit.explore.arrangement import Arrangement
-from mfkit.explore.controls import encoded
 from mfkit.explore.history import History
 from mfkit.explore.latents import Latents
 from mfkit.explore.presets import groups
@@ -185,11 +183,11 @@ class LatentExplorer(widgets.VBox):
         try:
             scene = self.scene()
             parts.words.value = scene.words()
-            parts.picture.show(_png(scene.figure()), scene.areas(), self.alt())
+            parts.picture.show(scene.picture(), scene.areas(), self.alt())
             name = self.latents.names[scene.view]
             grid = tuple(self.latents.shape[2:])
             area = Area(("view", scene.view), f"{name}: choose a position", (0, 0, 1, 1), grid)
-            parts.close_up.show(encoded(scene.close_up()), [area], f"{name} with its map")
+            parts.close_up.show(scene.close_up(), [area], f"{name} with its map")
             parts.show_graph(scene)
             parts.picture.layout.visibility = "visible"
         except Exception as error:  # whatever went wrong: the user must see it
@@ -263,12 +261,6 @@ class LatentExplorer(widgets.VBox):
                 metadata={"image/png": {"alt": self.alt()}},
                 raw=True,
             )
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", pil_kwargs={"compress_level": 1})
-    return file.getvalue()
 
 
 def _tuples(value):

@@ -3,16 +3,11 @@
 All are functions of a `mfkit.explore.scene.Scene`.
 """
 
-from collections.abc import Callable
-
-from matplotlib.figure import Figure
-
 from mfkit import escape
 from mfkit.explore.screen import Area
 from mfkit.explore.sheets import Bar, Sheet, coloured
 
 __all__ = [
-    "drawn",
     "maps",
     "maps_words",
     "terms",
@@ -54,19 +49,14 @@ def maps(scene) -> Sheet:
     return Sheet(rows, scene.titles(), bars, scene.mark(), scene.frames(frames))
 
 
-def tiles(make: Callable[..., Sheet]) -> Callable[..., list[Area]]:
+def tiles(scene) -> list[Area]:
     """The images of a sheet: each chooses its view, and the position that is clicked on."""
-
-    def areas(scene) -> list[Area]:
-        sheet, grid = make(scene), scene.latents.shape[2:]
-        names = scene.latents.names
-        return [
-            Area(("view", view), f"{names[view]}, {row}", sheet.box(place, view), tuple(grid))
-            for place, (row, _) in enumerate(sheet.rows)
-            for view in range(len(names))
-        ]
-
-    return areas
+    sheet, grid, names = scene.drawing, tuple(scene.latents.shape[2:]), scene.latents.names
+    return [
+        Area(("view", view), f"{names[view]}, {row}", sheet.box(place, view), grid)
+        for place, (row, _) in enumerate(sheet.rows)
+        for view in range(len(names))
+    ]
 
 
 def maps_words(scene) -> str:
@@ -98,7 +88,7 @@ def view(scene) -> Sheet:
     kind, view = scene.kind(), scene.view
     kind = "score" if kind == "change" else kind  # a difference is shown by the panel of all views
     values = scene.values(kind, scene.question)
-    seen = scene.overlay(kind, values, scene.question, view)
+    (seen,) = scene.overlays(kind, values, scene.question, [view])
     titles = [f"{scene.latents.names[view]}, picture", f"{scene.latents.names[view]}, {kind}"]
     row = ("", [scene.pictures()[view], seen])
     mark = (*scene.mark()[:2], 1)
@@ -113,7 +103,7 @@ def view_words(scene) -> str:
 
 def view_areas(scene) -> list[Area]:
     """Both images choose a position."""
-    sheet, name = view(scene), scene.latents.names[scene.view]
+    sheet, name = scene.drawing, scene.latents.names[scene.view]
     grid = tuple(scene.latents.shape[2:])
     return [Area(("view", scene.view), f"{name}, {c}", sheet.box(0, c), grid) for c in (0, 1)]
 
@@ -172,8 +162,3 @@ def way_back_words(scene) -> str:
             "what lies below it is unusual, too."
         )
     return said
-
-
-def drawn(make: Callable[..., Sheet]) -> Callable[..., Figure]:
-    """From a sheet to its picture."""
-    return lambda scene: make(scene).figure()

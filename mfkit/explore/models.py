@@ -1,6 +1,6 @@
 """Trained models for the explorer: from their folders and the data to `Latents`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mfkit.data import DataSet, Digests, read_category
@@ -18,7 +18,7 @@ SAME = ("category", "backbone", "backbone_digest", "size", "foreground")
 
 
 def load_latents(
-    models: str | Path | Sequence[str | Path],
+    models: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
     data: str | Path,
     features: str | Path = "runs/features",
 ) -> Latents:
@@ -26,17 +26,19 @@ def load_latents(
 
     Arguments:
         models: folders of a model (`OUT/NAME` of a run, `data/models/NAME`); several of them to
-            compare, the last one comes first to the eye.
+            compare, by name or in a list; the last one comes first to the eye.
         data: the data set that holds the category.
         features: where features lie or are put, as for `mfkit.run`.
 
     Returns:
-        the latents. Each flow bears the name of its run's folder, or "model" if there is one.
+        the latents. In a list each flow bears the name of its run's folder, or "model" if there
+        is one.
 
     Raises:
         InputError: no model, models that do not belong together, or data that are not theirs.
     """
-    folders = [Path(p) for p in ([models] if isinstance(models, str | Path) else models)]
+    named = _named(models)
+    folders = list(named.values())
     scorers = [load_scorer(folder, "cpu") for folder in folders]
     described = scorers[0].description
     for folder, scorer in zip(folders, scorers, strict=True):
@@ -52,7 +54,7 @@ def load_latents(
                 )
     splits = _splits(scorers[0], data, Path(features))
     shape = splits["test"].features.shape[1:]
-    flows = dict(zip(_names(folders), (scorer.flow for scorer in scorers), strict=True))
+    flows = dict(zip(named, (scorer.flow for scorer in scorers), strict=True))
     for folder, flow in zip(folders, flows.values(), strict=True):
         if flow.shape != tuple(shape):
             raise InputError(
@@ -67,12 +69,17 @@ def load_latents(
     return Latents(flows, splits["test"], splits["train"], usual)
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Short names that tell folders apart: `runs/wheel/wire_plug` is "wheel"."""
+def _named(models) -> dict[str, Path]:
+    """Folders by short names that tell them apart: `runs/wheel/wire_plug` is "wheel"."""
+    if isinstance(models, Mapping):
+        return {name: Path(folder) for name, folder in models.items()}
+    folders = [Path(p) for p in ([models] if isinstance(models, str | Path) else models)]
     if len(folders) == 1:
-        return ["model"]
+        return {"model": folders[0]}
     names = [folder.resolve().parent.name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    return dict(zip(names, folders, strict=True))
 
 
 def _splits(scorer: PictureScorer, data: str | Path, features: Path) -> dict[str, Split]:

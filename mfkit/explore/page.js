@@ -174,10 +174,13 @@ function scored(flow, rule, before, now) {
 }
 
 function strip(flow, rule, before, now) {
-  const all = flows.filter(({ edges }) => rule !== "agreement" || edges.length)
-    .flatMap((one) => one.scores[rule]);
-  const [low, high] = [Math.min(...all), Math.max(...all)], far = high - low || 1;
-  const x = (value) => 6 + 288 * Math.min(Math.max((value - low) / far, -0.01), 1.01);
+  const able = flows.filter(({ edges }) => rule !== "agreement" || edges.length);
+  const all = able.flatMap((one) => one.scores[rule]);
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  // logarithmic beyond what is usual: some parts score a thousand times as high as others
+  const usual = Math.min(...able.map(({ thresholds }) => thresholds[rule])) - low || 1;
+  const log = (value) => Math.log1p(Math.max(value - low, 0) / usual);
+  const x = (value) => 6 + 288 * Math.min(log(value) / (log(high) || 1), 1.01);
   const dots = flow.scores[rule].map((value, at) => make("circle", { cx: x(value),
     cy: data.labels[at] ? 15 : 5, r: 2.6, opacity: 0.55,
     fill: data.palette[data.labels[at] ? "defective" : "sound"] }));
@@ -319,6 +322,7 @@ function begin() {
   document.documentElement.style.setProperty("--views", names.length);
   document.title = `Multi-Flow: ${data.title}`;
   find("title").textContent = data.title;
+  find("about").textContent = data.about;
   for (const [kind, text] of Object.entries(KINDS)) {
     find("kinds").append(make("label", {}, make("input", { type: "radio", name: "kind",
       id: `kind-${kind}`, onchange: () => set({ map: kind }) }), text));

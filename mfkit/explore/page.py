@@ -27,11 +27,16 @@ from mfkit.palette import HEAT, PALETTE, SIGNED
 __all__ = ["LIMIT", "collect", "write_page"]
 
 LIMIT = 8_000_000  # bytes: what a page may have
-STEPS = 65535  # a score is one of so many numbers, even steps between the lowest and the highest
+STEPS = 65535  # a score is one of so many numbers between the lowest and the highest
+UNIT = 0.1  # nats per channel above the lowest: up to here steps are even, then they grow
 
 
 def write_page(
-    latents: Latents, path: str | Path, samples: Sequence[int] | None = None, title: str = ""
+    latents: Latents,
+    path: str | Path,
+    samples: Sequence[int] | None = None,
+    title: str = "",
+    about: str = "",
 ) -> Path:
     """Write an explorer that needs nothing but a browser.
 
@@ -45,6 +50,7 @@ def write_page(
         samples: indices of the samples to show; None: a dozen that are worth it, see
             `mfkit.explore.choice.choose`.
         title: of the page; "" takes the category's name.
+        about: how the models were made, for the page's help.
 
     Returns:
         its path.
@@ -58,7 +64,8 @@ def write_page(
     for name in ("graph.css", "page.css", "page.state.js", "graph.js", "page.js"):
         page = page.replace(f"/* {name} */", _read(name))
     before, after = page.split("{/* data */}")
-    text = json.dumps(collect(latents, chosen, title), separators=(",", ":"), allow_nan=False)
+    shown = collect(latents, chosen, title, about)
+    text = json.dumps(shown, separators=(",", ":"), allow_nan=False)
     page = before + text.replace("<", r"\u003c") + after  # so nothing in it can end the script
     size = len(page.encode())
     if size > LIMIT:
@@ -75,10 +82,12 @@ def _read(name: str) -> str:
     return (files("mfkit.explore") / name).read_text(encoding="utf-8")
 
 
-def collect(latents: Latents, chosen: Mapping[int, Reason], title: str = "") -> dict:
+def collect(
+    latents: Latents, chosen: Mapping[int, Reason], title: str = "", about: str = ""
+) -> dict:
     """All that a page shows, as plain numbers and words.
 
-    Score maps are in nats per channel, kept in even steps of `scale` (see `_packed`). Of every
+    Score maps are in nats per channel, kept in steps of `scale` (see `_packed`). Of every
     sample and flow there is one for each change; their keys are those of the address: "" as it is,
     "silent" all messages muted, "mute-C1-C3" the one from C1 to C3, "swap-C2-1" view C2 from the
     first donor, "gone-C4" this camera missing.
@@ -87,15 +96,18 @@ def collect(latents: Latents, chosen: Mapping[int, Reason], title: str = "") -> 
         latents: samples and flows.
         chosen: why each sample was chosen, by its index.
         title: "" takes the category's name.
+        about: how the models were made.
     """
     order, mates = list(chosen), donors(latents, list(chosen))
     maps = {}
     for index in tqdm(order, desc="page"):
         maps[index] = {name: changes(latents, name, index, mates[index]) for name in latents.flows}
     every = [values for each in maps.values() for made in each.values() for values in made.values()]
-    scale = (float(np.nanmin(every)), float(np.nanmax(every)))
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    scale = (low, UNIT, float(np.log1p((high - low) / UNIT)) or 1.0)
     return {
         "title": title or latents.samples[0].category,
+        "about": about,
         "names": list(latents.names),
         "height": latents.shape[2],
         "width": latents.shape[3],
@@ -179,11 +191,15 @@ def _outline(mask: np.ndarray) -> str:
     )
 
 
-def _packed(values: np.ndarray, scale: tuple[float, float]) -> str:
-    """Scores as whole steps from the lower to the upper end of the scale; absent views are 0."""
-    low, high = scale
-    steps = np.round((np.nan_to_num(values, nan=low) - low) * (STEPS / max(high - low, 1e-9)))
-    return _base64(steps.astype("<u2"))
+def _packed(values: np.ndarray, scale: tuple[float, float, float]) -> str:
+    """Scores as whole steps of their logarithm, `low + unit * expm1(step / STEPS * end)`.
+
+    A view of another part can score a hundred thousand times as high as those that belong there:
+    even steps would leave nothing of what is usual. Absent views are 0.
+    """
+    low, unit, end = scale
+    far = np.log1p((np.nan_to_num(values, nan=low) - low).clip(0) / unit)
+    return _base64(np.round(far * (STEPS / end)).astype("<u2"))
 
 
 def _base64(values: np.ndarray) -> str:

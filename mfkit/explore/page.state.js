@@ -34,11 +34,11 @@ const unpacked = new Map(); // by part, flow and change
 function stored(part, flow, key) {
   const name = `${part} ${flow} ${key}`;
   if (!unpacked.has(name)) {
-    const [low, high] = data.scale;
+    const [low, unit, end] = data.scale;
     const raw = bytes(parts[part].maps[flow][key]);
     const steps = new DataView(raw.buffer);
     unpacked.set(name, Float32Array.from({ length: names.length * size },
-      (_, place) => low + (steps.getUint16(2 * place, true) * (high - low)) / 65535));
+      (_, place) => low + unit * Math.expm1((steps.getUint16(2 * place, true) * end) / 65535)));
   }
   return unpacked.get(name);
 }

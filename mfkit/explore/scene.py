@@ -1,7 +1,8 @@
 """What a state of the explorer shows: its figure, its numbers, its words. No widgets in here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,12 +12,13 @@ from mfkit import escape
 from mfkit.data import CODES, MISFITS
 from mfkit.explore import sheets
 from mfkit.explore.answers import Answer
+from mfkit.explore.drawing import as_figure, encoded, pixels
 from mfkit.explore.latents import GREY, Latents
 from mfkit.explore.patches import PIXELS
 from mfkit.explore.question import Question, Return
 from mfkit.explore.screen import Area
 from mfkit.explore.screens import SCREENS
-from mfkit.explore.sheets import Bar
+from mfkit.explore.sheets import Bar, Sheet
 from mfkit.palette import PALETTE
 
 __all__ = ["Scene"]
@@ -50,9 +52,18 @@ class Scene:
         swapped = dict(self.question.swapped)
         self.sources = [swapped.get(view, state["sample"]) for view in range(latents.shape[0])]
 
+    @cached_property
+    def drawing(self) -> Sheet | Figure:
+        """What the panel shows."""
+        return SCREENS[self.state["panel"]].drawing(self)
+
     def figure(self) -> Figure:
-        """The picture."""
-        return SCREENS[self.state["panel"]].figure(self)
+        """The picture as a figure of matplotlib."""
+        return as_figure(self.drawing)
+
+    def picture(self) -> bytes:
+        """The picture as PNG."""
+        return encoded(pixels(self.drawing))
 
     def areas(self) -> list[Area]:
         """Where one can click in the picture."""
@@ -141,27 +152,43 @@ class Scene:
         agreement = self.latents.agrees(question)
         return np.zeros_like(answer.map) if agreement is None else agreement.maps[0].numpy()
 
-    def overlays(self, kind: str, values: np.ndarray, question: Question) -> list[np.ndarray]:
-        """All views with a map over them, as the state wants them."""
-        return [self.overlay(kind, values, question, view) for view in range(len(self.sources))]
+    def overlays(
+        self,
+        kind: str,
+        values: np.ndarray,
+        question: Question,
+        views: Sequence[int] | None = None,
+    ) -> list[np.ndarray]:
+        """Views with a map over them, as the state wants them, (PIXELS, PIXELS, 3) uint8 each.
 
-    def overlay(self, kind: str, values: np.ndarray, question: Question, view: int) -> np.ndarray:
-        """One view with a map over it, (PIXELS, PIXELS, 3) uint8."""
+        Arguments:
+            kind: of the map.
+            values: (V, H, W).
+            question: whose pictures.
+            views: None: all.
+        """
+        views = range(len(self.sources)) if views is None else views
+        large = sheets.enlarged(values[list(views)], PIXELS)
+        return [
+            self._overlay(kind, each, question, view)
+            for each, view in zip(large, views, strict=True)
+        ]
+
+    def _overlay(self, kind: str, values: np.ndarray, question: Question, view: int) -> np.ndarray:
         state, latents = self.state, self.latents
         source = dict(question.swapped).get(view, question.sample)
         picture = latents.picture(source, view)
-        if np.isnan(values[view]).all():
+        if np.isnan(values).all():
             return np.full_like(picture, GREY)
         outlines = []
         if self.shows_object():
             shown = latents.shown([source])[0, view].float().numpy()
-            outlines.append((sheets.enlarged(shown, PIXELS) > 0.5, OBJECT))
+            outlines.append((sheets.enlarged(shown[None], PIXELS)[0] > 0.5, OBJECT))
         if kind == "score":
-            above = sheets.enlarged(values[view], PIXELS) > state["threshold"]
-            outlines.append((above, PALETTE["above"]))
+            outlines.append((values > state["threshold"], PALETTE["above"]))
         if state["truth"]:
             outlines.append((latents.mask(source, view), PALETTE["truth"]))
-        return sheets.overlay(picture, values[view], self.bar(kind), state["opacity"], outlines)
+        return sheets.overlay(picture, values, self.bar(kind), state["opacity"], outlines)
 
     def pictures(self) -> list[np.ndarray]:
         """All views without maps."""
@@ -173,10 +200,11 @@ class Scene:
             for view, (source, seen) in enumerate(there)
         ]
 
-    def close_up(self) -> np.ndarray:
-        """The chosen view with its map, the position marked."""
+    def close_up(self) -> bytes:
+        """The chosen view with its map, the position marked, as PNG."""
         kind = self.state["map"] if self.state["map"] == "agreement" else "score"
-        image = self.overlay(kind, self.values(kind, self.question), self.question, self.view)
+        values = self.values(kind, self.question)
+        (image,) = self.overlays(kind, values, self.question, [self.view])
         row, column = self.state["position"]
         high, wide = (PIXELS / count for count in self.latents.shape[2:])
         for inset, colour in ((0, 255), (2, 51)):
@@ -186,7 +214,7 @@ class Scene:
             frame[top:bottom, left:right] = True
             frame[top + 2 : bottom - 2, left + 2 : right - 2] = False
             image[frame] = colour
-        return image
+        return encoded(image)
 
     def shows_object(self) -> bool:
         """Shall the foreground be outlined, and is there one?"""

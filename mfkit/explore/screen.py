@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from mfkit.explore.sheets import Sheet
+
 __all__ = ["Area", "Screen"]
 
 
@@ -35,12 +37,12 @@ class Screen:
 
     Attributes:
         controls: names of the controls that it needs, beside those that all have.
-        figure: scene -> its picture.
+        drawing: scene -> its picture, a sheet of images or a figure.
         words: scene -> what the picture shows, one line of HTML.
         areas: scene -> where one can click.
     """
 
     controls: tuple[str, ...]
-    figure: Callable[..., Figure]
+    drawing: Callable[..., Sheet | Figure]
     words: Callable[..., str]
     areas: Callable[..., list[Area]] = _nowhere

@@ -11,22 +11,22 @@ __all__ = ["SCREENS"]
 SCREENS = {
     "maps": Screen(
         ("map", "opacity", "threshold", "truth", "foreground", "against"),
-        image_screens.drawn(image_screens.maps),
+        image_screens.maps,
         image_screens.maps_words,
-        image_screens.tiles(image_screens.maps),
+        image_screens.tiles,
     ),
     "view": Screen(
         ("map", "opacity", "threshold", "truth", "foreground"),
-        image_screens.drawn(image_screens.view),
+        image_screens.view,
         image_screens.view_words,
         image_screens.view_areas,
     ),
     "gaussian": Screen(("block", "against"), plot_screens.gaussian, plot_screens.gaussian_words),
     "terms": Screen(
         (),
-        image_screens.drawn(image_screens.terms),
+        image_screens.terms,
         image_screens.terms_words,
-        image_screens.tiles(image_screens.terms),
+        image_screens.tiles,
     ),
     "set": Screen(
         ("threshold", "against"),
@@ -38,7 +38,7 @@ SCREENS = {
     "messages": Screen(("against",), plot_screens.messages, plot_screens.messages_words),
     "way back": Screen(
         ("temperature", "towards", "fraction", "draw"),
-        image_screens.drawn(image_screens.way_back),
+        image_screens.way_back,
         image_screens.way_back_words,
     ),
 }

@@ -1,7 +1,7 @@
 """The pictures of the explorer that are sheets of images: a row for each kind, a column a view.
 
-Drawn again at every move of a slider, so built for speed: a row is one image, colour bars are
-images, and a single axes holds everything, measured in inches.
+Drawn again at every click, so built for speed: images are laid side by side as pixels, and no axes
+of matplotlib is made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,21 +9,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from scipy.ndimage import binary_erosion
+from PIL import Image, ImageColor, ImageDraw
 
-from mfkit import escape
+from mfkit.explore.letters import DPI, POINTS, write
 from mfkit.palette import HEAT, PALETTE, SIGNED
 from mfkit.score import pixel_map
 
-__all__ = ["DPI", "SMALL", "WIDTH", "Bar", "Sheet", "coloured", "enlarged", "overlay"]
+__all__ = ["DPI", "SMALL", "WIDTH", "Bar", "Sheet", "coloured", "edge", "enlarged", "overlay"]
 
-WIDTH, HIGHEST, DPI = 8.0, 4.1, 100  # of all figures: inches, px per inch
-SMALL = {"fontsize": 9, "color": PALETTE["ink"]}
+WIDTH, HIGHEST = 8.0, 4.1  # of all figures, inches
+SMALL = {"fontsize": POINTS, "color": PALETTE["ink"]}
 LEFT, RIGHT, TOP, GAP = 0.3, 0.75, 0.25, 0.08  # inches
+BAR = 12  # px: width of a colour bar
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Bar:
 
 def coloured(values: np.ndarray, bar: Bar) -> np.ndarray:
     """Numbers (..., H, W) as colours (..., H, W, 3), uint8."""
-    return (255 * bar.colours(Normalize(*bar.limits)(values))[..., :3]).astype(np.uint8)
+    return bar.colours(Normalize(*bar.limits)(values), bytes=True)[..., :3]
 
 
 def overlay(
@@ -62,7 +60,7 @@ def overlay(
 
     Arguments:
         picture: (S, S, 3) uint8.
-        values: the map, (H, W). What is ordinary lets the picture through.
+        values: the map, (S, S), see `enlarged`. What is ordinary lets the picture through.
         bar: its colours.
         opacity: of the map, 0 .. 1.
         outlines: areas (S, S) of bool with the colour of their edge.
@@ -70,20 +68,27 @@ def overlay(
     Returns:
         (S, S, 3) uint8.
     """
-    values = enlarged(values, len(picture))
     low, high = bar.limits
     strength = np.abs(values) / high if bar.signed else (values - low) / (high - low)
     cover = opacity * (0.25 + strength).clip(0.25, 1)[..., None]
     mixed = (cover * coloured(values, bar) + (1 - cover) * picture).astype(np.uint8)
     for area, colour in outlines:
-        edge = area & ~binary_erosion(area, iterations=2, border_value=1)
-        mixed[edge] = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        mixed[edge(area)] = ImageColor.getrgb(colour)
     return mixed
 
 
+def edge(area: np.ndarray, wide: int = 2) -> np.ndarray:
+    """The positions of an area (H, W) of bool within some steps of its outside."""
+    inside = area
+    for _ in range(wide):
+        held = np.pad(inside, 1, constant_values=True)
+        inside = inside & held[:-2, 1:-1] & held[2:, 1:-1] & held[1:-1, :-2] & held[1:-1, 2:]
+    return area & ~inside
+
+
 def enlarged(values: np.ndarray, size: int) -> np.ndarray:
-    """A map (H, W) on size x size pixels."""
-    return pixel_map(torch.from_numpy(np.ascontiguousarray(values))[None, None], size)[0, 0].numpy()
+    """Maps (V, H, W) on size x size pixels."""
+    return pixel_map(torch.from_numpy(np.ascontiguousarray(values))[None], size)[0].numpy()
 
 
 @dataclass(frozen=True)
@@ -117,72 +122,67 @@ class Sheet:
         """The margin on the right, inches."""
         return RIGHT if self.bars else 0.1
 
-    @property
-    def high(self) -> float:
-        """The whole height, inches."""
-        return TOP + len(self.rows) * self.step
-
     def box(self, row: int, column: int) -> tuple[float, float, float, float]:
-        """Where an image lies: left, top, width, height as shares of the figure."""
-        edge = self.step - GAP
-        left, top = LEFT + column * self.step, TOP + row * self.step
-        return left / WIDTH, top / self.high, edge / WIDTH, edge / self.high
+        """Where an image lies: left, top, width, height as shares of the picture."""
+        wide, high = self.size
+        left, top, edge = self._place(row, column)
+        return left / wide, top / high, edge / wide, edge / high
 
-    def figure(self) -> Figure:
-        """The picture."""
-        figure = Figure(figsize=(WIDTH, self.high), dpi=DPI)
-        ax = figure.add_axes((0, 0, 1, 1))  # in inches
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        return round(WIDTH * DPI), round((TOP + len(self.rows) * self.step) * DPI)
+
+    def image(self) -> np.ndarray:
+        """The picture, (H, W, 3) uint8."""
+        paper = Image.new("RGB", self.size, "white")
         for row, (name, images) in enumerate(self.rows):
-            low, wide = self.high - TOP - (row + 1) * self.step, len(images) * self.step - GAP
-            how = "nearest" if len(images[0]) < 64 else None  # a map keeps its squares
-            box = (LEFT, LEFT + wide, low + GAP, low + self.step)
-            ax.imshow(_beside(images, GAP / self.step), extent=box, interpolation=how)
-            middle = low + self.step / 2
-            name = escape.mathtext(name)
-            ax.text(LEFT / 2, middle, name, rotation=90, ha="center", va="center", **SMALL)
-            self._marks(ax, low, row)
+            for column, image in enumerate(images):
+                left, top, edge = self._place(row, column)
+                # a map keeps its squares
+                how = Image.Resampling.NEAREST if len(image) < 64 else Image.Resampling.BILINEAR
+                paper.paste(Image.fromarray(image).resize((edge, edge), how), (left, top))
+                self._frame(paper, row, column)
+            _, top, edge = self._place(row, 0)
+            write(paper, name, (LEFT * DPI / 2, top + edge / 2), upright=True)
+            self._mark(paper, row)
         for column, title in enumerate(self.titles):
-            x = LEFT + column * self.step + (self.step - GAP) / 2
-            ax.text(x, self.high - TOP + 0.05, title, ha="center", va="bottom", **SMALL)
+            left, top, edge = self._place(0, column)
+            write(paper, title, (left + edge / 2, top - 2), down=1)
         for place, bar in enumerate(self.bars):
             if bar is not None:
-                self._bar(ax, place, bar)
-        ax.set(xlim=(0, WIDTH), ylim=(0, self.high), aspect="auto")
-        ax.axis("off")
-        return figure
+                self._bar(paper, place, bar)
+        return np.asarray(paper)
 
-    def _marks(self, ax: Axes, low: float, row: int) -> None:
-        """The position and the frames of one row."""
-        edge = self.step - GAP
+    def _place(self, row: int, column: int) -> tuple[int, int, int]:
+        """Left, top and edge of an image in px."""
+        left, top = LEFT + column * self.step, TOP + row * self.step
+        return round(left * DPI), round(top * DPI), round((self.step - GAP) * DPI)
+
+    def _mark(self, paper: Image.Image, row: int) -> None:
+        """The position, black on white."""
         if self.mark:
             x, y, column = self.mark
-            at = LEFT + column * self.step + x * edge, low + self.step - y * edge
-            ax.plot(*at, "s", ms=9, mfc="none", mec="white", mew=2.5)
-            ax.plot(*at, "s", ms=9, mfc="none", mec=PALETTE["ink"], mew=1)
-        for column in range(len(self.titles)):
-            if (word := (self.frames or {}).get((row, column))) is None:
-                continue
-            left, bottom = LEFT + column * self.step, low + GAP
-            style = {"fill": False, "ec": PALETTE["moved"], "lw": 4}
-            ax.add_patch(Rectangle((left, bottom), edge, edge, **style))
-            at = left + edge / 2, bottom + 0.06
-            label = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
-            word = escape.mathtext(word)
-            ax.text(*at, word, ha="center", va="bottom", bbox=label, clip_on=True, **SMALL)
+            left, top, edge = self._place(row, column)
+            middle = np.round((left + x * edge, top + y * edge)).astype(int)
+            draw = ImageDraw.Draw(paper)
+            for half, wide, colour in ((8, 4, "white"), (7, 2, PALETTE["ink"])):
+                draw.rectangle([*(middle - half), *(middle + half)], outline=colour, width=wide)
 
-    def _bar(self, ax: Axes, place: int, bar: Bar) -> None:
-        x, up = LEFT + len(self.titles) * self.step, self.high - TOP - place * self.step
-        low = up - self.step + GAP if len(self.bars) > 1 else GAP
-        ax.imshow(np.linspace(1, 0, 64)[:, None], bar.colours, extent=(x, x + 0.12, low, up))
-        for value, y, side in zip(bar.limits, (low, up), ("bottom", "top"), strict=True):
-            ax.text(x + 0.18, y, f"{value:.2f}", va=side, **SMALL)
-        ax.text(x + 0.2, (low + up) / 2, bar.unit, rotation=90, va="center", **SMALL)
+    def _frame(self, paper: Image.Image, row: int, column: int) -> None:
+        """A frame around an image, if it has one, and the word about it at its foot."""
+        if (word := (self.frames or {}).get((row, column))) is not None:
+            left, top, edge = self._place(row, column)
+            box = (left - 2, top - 2, left + edge + 2, top + edge + 2)
+            ImageDraw.Draw(paper).rectangle(box, outline=PALETTE["moved"], width=5)
+            write(paper, word, (left + edge / 2, top + edge - 6), down=1, white=True)
 
-
-def _beside(images: Sequence[np.ndarray], gap: float) -> np.ndarray:
-    """V images in one, with white gaps between them, each a share of the whole step."""
-    size = len(images[0])
-    times = -(-64 // size)  # so that a gap is at least some pixels wide
-    images = [image.repeat(times, 0).repeat(times, 1) for image in images]
-    white = np.full((size * times, round(gap / (1 - gap) * size * times), 3), 255, np.uint8)
-    return np.concatenate([part for image in images for part in (image, white)][:-1], axis=1)
+    def _bar(self, paper: Image.Image, place: int, bar: Bar) -> None:
+        """A scale of colours, its ends and its unit."""
+        left, top, edge = self._place(place, len(self.titles))
+        last = top + edge if len(self.bars) > 1 else self._place(len(self.rows) - 1, 0)[1] + edge
+        steps = coloured(np.linspace(*bar.limits[::-1], last - top)[:, None], bar)
+        paper.paste(Image.fromarray(steps).resize((BAR, last - top)), (left, top))
+        for value, y, share in zip(bar.limits, (last, top), (1, 0), strict=True):
+            write(paper, f"{value:.2f}", (left + BAR + 6, y), across=0, down=share)
+        write(paper, bar.unit, (left + BAR + 10, (top + last) / 2), across=0, upright=True)

@@ -231,7 +231,7 @@ stain
 # One number rules several panels: the **threshold**. A sample's score is the maximum over its
 # views, and an image's score is the maximum over its positions. So a sample is called defective
 # exactly if *some position of some view* lies above the threshold. That is why one threshold can
-# stand in the map (white outline), in the histogram of the set and on the ROC curve. It starts
+# stand in the map (yellow outline), in the histogram of the set and on the ROC curve. It starts
 # where 95 in 100 sound samples lie below it.
 #
 # Does the explorer show what the flow says? A tool that you do not check is a rumour. We compare

@@ -31,6 +31,7 @@ latents = make_latents()
 explorer = LatentExplorer(latents)
 explorer
 """
+PAUSE = 200  # ms before each click, so that the answer before it has come
 CLICK = """([selector, x, y]) => new Promise((resolve, refuse) => {
     const box = [...document.querySelectorAll(".widget-vbox")].find(
         box => box.querySelector(":scope > * > * > .mfkit-picture, .flow-graph"));
@@ -80,8 +81,9 @@ def measure(page, kernel: Kernel, changes: int) -> None:
         name = list(clicks)[turn % 2]
         if clicks is NETWORK:
             kernel.run("forget(latents)")
-        elif step % 50 == 1:
-            kernel.run("explorer.restore()")
+        elif step % 5 == 1:  # of whole parts everything is known
+            kernel.run("explorer.change(muted=(), swapped=())")
+        page.wait_for_timeout(PAUSE)
         taken[name].append(page.evaluate(CLICK, clicks[name]()))
         if step % max(changes // 5, 1) == 0:
             print(f"| {' | '.join((str(step), *memory(page, kernel)))} |", flush=True)

@@ -15,12 +15,11 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
 ]
 EXPLORERS = """[
-    (e.line(), sha256(e.parts.picture.value).hexdigest(), sha256(_png(e.figure())).hexdigest())
+    (e.line(), sha256(e.parts.picture.value).hexdigest(), sha256(e.scene().picture()).hexdigest())
     for e in _instances.values() if isinstance(e, LatentExplorer)]"""
 PREPARE = """
 from hashlib import sha256
 from ipywidgets.widgets.widget import _instances
-from mfkit.explore.explorer import _png
 """
 SHOTS = ROOT / "runs" / "browser"
 NOTEBOOK = "notebooks/06_explorer.ipynb"

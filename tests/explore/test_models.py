@@ -13,6 +13,7 @@ from mfkit.__main__ import main
 from mfkit.errors import InputError
 from mfkit.experiment.run import run
 from mfkit.explore import load_latents
+from mfkit.explore_command import _folders
 
 TOGETHER = {"message_dropout": 0.5, "held_out": 0.25, "weight": "sum"}
 
@@ -49,13 +50,28 @@ def test_one_command_writes_a_page(home, capsys):
     models = [str(home / name / "audiojack") for name in ("apart", "together")]
     out = home / "page.html"
     given = ["--data", str(home / "data"), "--features", str(home / "features"), "--out", str(out)]
-    assert main(["explore", "--model", *models, *given, "--title", "My part"]) == 0
+    said = ["--title", "My part", "--about", "Eight parts."]
+    assert main(["explore", "--model", *models, *given, *said]) == 0
     assert "open it in a browser" in capsys.readouterr().out
     text = out.read_text(encoding="utf-8")
     data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
-    assert data["title"] == "My part"
+    assert (data["title"], data["about"]) == ("My part", "Eight parts.")
     assert [flow["name"] for flow in data["flows"]] == ["apart", "together"]
     assert str(home) not in text
+
+
+def test_models_get_the_names_that_they_are_given(home, tmp_path, capsys):
+    odd = shutil.copytree(home / "apart", tmp_path / "a=b") / "audiojack"
+    models = [f"alone={odd}", f"wheel={home / 'together' / 'audiojack'}"]
+    assert list(_folders(models)) == ["alone", "wheel"]
+    assert list(load_latents(_folders(models), home / "data", home / "features").flows) == [
+        "alone",
+        "wheel",
+    ]
+    assert _folders([str(odd)]) == [str(odd)]
+    for wrong in ([models[0], str(odd)], [models[0], models[0]]):
+        assert main(["explore", "--model", *wrong, "--data", str(home / "data")]) == 2
+        assert "a name of its own" in capsys.readouterr().err
 
 
 def test_models_that_do_not_belong_together_are_named(home, tmp_path, capsys):

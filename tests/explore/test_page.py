@@ -46,9 +46,10 @@ def read(path) -> dict:
 
 def maps(data: dict, part: int, flow: int, key: str) -> np.ndarray:
     """A score map as the page reads it."""
-    low, high = data["scale"]
+    low, unit, end = data["scale"]
     steps = np.frombuffer(base64.b64decode(data["parts"][part]["maps"][flow][key]), "<u2")
-    return (low + steps * (high - low) / 65535).reshape(5, HEIGHT, WIDTH)
+    shape = (len(data["names"]), data["height"], data["width"])
+    return (low + unit * np.expm1(steps * end / 65535)).reshape(shape)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +72,30 @@ def test_a_page_is_one_small_file_that_names_no_host(written):
 
 
 def test_the_page_of_the_course_is_that_of_the_shipped_model():
-    """Its scores are those that lie beside the model, so it is not older than the model."""
+    """Its scores are those that lie beside the model, so it is not older than the model.
+
+    Beside it stands a separated flow, which is at chance at misfits.
+    """
     shipped = read(ROOT / "notebooks" / "explorer.html")
     expected = pd.read_csv(ROOT / "data" / "models" / "wire_plug" / "scores.csv")
-    (flow,) = shipped["flows"]
+    separated, flow = shipped["flows"]
+    assert separated["name"] == "separated" and separated["edges"] == []
+    assert len(separated["scores"]["max"]) == len(expected)
     assert flow["scores"]["max"] == pytest.approx(expected["score"].tolist(), abs=2e-3)
     assert flow["scores"]["agreement"] == pytest.approx(
         expected["agreement"].tolist(), rel=2e-3, abs=2e-3
     )
+    of = dict(zip(expected["sample"], expected["score"], strict=True))
+    for place, part in enumerate(shipped["parts"]):  # and so say its maps
+        assert maps(shipped, place, 1, "").max() == pytest.approx(of[part["name"]], rel=2e-3)
+        assert (
+            1
+            < maps(shipped, place, 0, "").max()
+            == pytest.approx(
+                separated["scores"]["max"][int(np.argmax(expected["sample"] == part["name"]))],
+                rel=1e-3,
+            )
+        )
     assert (ROOT / "notebooks" / "explorer.html").stat().st_size < page.LIMIT
 
 
@@ -95,7 +112,7 @@ def test_every_change_is_there(data, latents):
 
 
 def test_maps_are_those_of_the_flows_up_to_the_step(data, latents):
-    step = (data["scale"][1] - data["scale"][0]) / 65535
+    low, unit, end = data["scale"]
     index = {sample.name: at for at, sample in enumerate(latents.samples)}
     order = [index[part["name"]] for part in data["parts"]]
     for place, part in enumerate(data["parts"]):
@@ -115,7 +132,16 @@ def test_maps_are_those_of_the_flows_up_to_the_step(data, latents):
                 answer = latents.ask(Question(name, order[place], **question))
                 there = answer.present
                 found = maps(data, place, flow, key)[there]
-                assert found == pytest.approx(answer.nll[there], abs=0.51 * step + 1e-5)
+                said = answer.nll[there]
+                steps = (unit + said - low) * end / 65535  # they grow with the score
+                assert (np.abs(found - said) < 0.52 * steps + 1e-5).all()
+
+
+def test_what_is_usual_stays_beside_what_is_enormous():
+    low, unit, end = scale = (0.3, page.UNIT, float(np.log1p(1e6 / page.UNIT)))
+    values = np.array([[0.3, 2.0, 2.004, 9.7, 1e4, 1e6]])
+    steps = np.frombuffer(base64.b64decode(page._packed(values, scale)), "<u2")
+    assert low + unit * np.expm1(steps * end / 65535) == pytest.approx(values[0], rel=3e-4)
 
 
 def test_views_stand_alone_once_messages_are_muted(data, latents):
