@@ -514,9 +514,9 @@ print("log of the product of the diagonal:", f"{printed.diagonal().log().sum():.
 
 # %% [markdown]
 # A dot is an exact zero. Each row is one output, each column one input. *Upper left*: a first half
-# is scaled by its own $e^{\mathrm{ls}(s)}$ and depends on no other first half. *Lower right*: second
-# halves are passed on, so there are ones. *Upper right*: **the messages**. The diagonal of this
-# block is what a view says to itself, and beside it stands what its neighbours say. It has the
+# is scaled by its own $e^{\mathrm{ls}(s)}$ and depends on no other first half. *Lower right*:
+# second halves are passed on, so there are ones. *Upper right*: **the messages**. The diagonal of
+# this block is what a view says to itself, and beside it stands what its neighbours say. It has the
 # shape of the graph: views 0 and 2 do not hear each other, so two corners are exactly zero. The
 # lower left is empty, so the matrix is *triangular*, and no number of the message block enters its
 # determinant, however large it is.
@@ -808,10 +808,11 @@ for name, (low, high) in bands.items():
 # %% [markdown]
 # The gain is what theory says. An AUROC of 1 would mean that every swapped pair scores higher than
 # every true one, 0.5 is a guess. The joined flow's score reaches about 0.74, and so does the true
-# density of this data, which we know here: the flow has learned all there was to learn. The separated flow
-# stays close to a guess. It lies a little above 0.5 for a reason that you should remember: the
-# numbers of a true pair are large or small *together*, so their sum of squares is more spread than
-# that of a swapped pair. It ranks a little better than chance without comparing the views at all.
+# density of this data, which we know here: the flow has learned all there was to learn. The
+# separated flow stays close to a guess. It lies a little above 0.5 for a reason that you should
+# remember: the numbers of a true pair are large or small *together*, so their sum of squares is
+# more spread than that of a swapped pair. It ranks a little better than chance without comparing
+# the views at all.
 #
 # The last line holds a small trick. A joint score is high for two reasons: a view is unusual, or
 # the views do not agree. Take the separated score away, and only the disagreement is left: an AUROC
@@ -1047,9 +1048,9 @@ assert power == 2, "a smaller power has one, too"
 
 # %% [markdown] tags=["exercise"]
 # **3. Write the test that finds the bug.** The inverse is one test. Write another one that does not
-# use `inverse` at all: return by how many nats the log-determinant that the coupling reports differs
-# from the one of autograd. It must be zero for `CouplingV2` and large for `CouplingSuspect`. What
-# does it say about a suspect that nobody woke?
+# use `inverse` at all: return by how many nats the log-determinant that the coupling reports
+# differs from the one of autograd. It must be zero for `CouplingV2` and large for
+# `CouplingSuspect`. What does it say about a suspect that nobody woke?
 #
 # <details><summary>Hint</summary><code>jacobian(lambda x: coupling(x)[0], x)</code>, reshaped to a
 # square matrix, goes into <code>torch.linalg.slogdet</code>.</details>

@@ -93,23 +93,31 @@ def show_plug(sample, maps, label):
 
 # %% alt="A plug from five sides, every view sound; below, a map burns at the crossed wires of C3"
 misfit = next(sample for sample in plugs.test if sample.code == "JC")
-pictures = np.stack([misfit.image(view, 256) for view in range(5)])
-scores, agreement, _, _ = scorer(pictures)
+others = [sample for sample in plugs.test if not sample.label][:16]  # sound, and new to the flow
+pictures = [np.stack([s.image(v, 256) for v in range(5)]) for s in (misfit, *others)]
+x = torch.stack([scorer.backbone(torch.from_numpy(views)) for views in pictures])
+with torch.no_grad():
+    view_by_view = nll_map(*scorer.flow(x, muted=scorer.flow.graph.possible_edges))
+agreement = Agreement.of(agreement_map(scorer.flow, x), usual=scorer.description.usual)
 show_plug(misfit, agreement.maps[0], "every view is sound")
-held_out = scorer.description.held_out
-print("of sound plugs that training has not seen, this one scores higher than")
-for name, value, usual in (
-    ("likelihood", scores.samples, held_out.scores),
-    ("agreement", agreement.samples, held_out.agreement),
+for name, (score, *usual) in (
+    ("view by view", view_by_view.amax((1, 2, 3)).tolist()),
+    ("agreement", agreement.samples.tolist()),
 ):
-    print(f"{name:10} {int((value > usual).sum())} of {len(usual)}")
+    higher = sum(score > other for other in usual)
+    print(
+        f"{name:12} this plug ~{score:.1f}, 16 sound ones ~{min(usual):.1f} to ~{max(usual):.1f}: ",
+        end="",
+    )
+    print(f"higher than ~{higher} of them")
 
 # %% [markdown]
-# Each picture alone could be that of a sound plug, and the likelihood finds nothing to complain
-# about. But look at the wires of C2 and C3: two are crossed. **Agreement**, which compares what the
-# views say together with what each says alone, burns exactly there. No judge of single pictures can
-# do that, as lesson 4 has proved. By the end of this lesson you have built everything in this
-# picture, and know what it finds, what it misses, and what is found as well without it.
+# Each picture could be that of a sound plug: scored view by view, with all messages muted, it lies
+# in the middle of 16 sound plugs. But look at the wires of C2 and C3: two are crossed.
+# **Agreement**, which compares what the views say together with what each says alone, is far above
+# all of them, and burns exactly there. No judge of single pictures can do that, as lesson 4 has
+# proved. By the end of this lesson you have built everything in this picture, and know what it
+# finds, what it misses, and what is found as well without it.
 #
 # ## The whole model
 #
@@ -368,14 +376,14 @@ for name, a, b in (("image", scores, swapped), ("sample", scores.sum(1), swapped
 # * The **mean of the sample scores**, if a sample score is the sum (or mean) over its views: 3 + 3
 #   is 6 on both sides. A sum can be taken in any order.
 #
-# The AUROC of the *sample scores* (by the sum) is not exactly 0.5: here it is 0.556. In the whole samples large
-# numbers met large ones (6 with 6); after the swap they do not, so the sums lie closer together.
-# The middle stays, the spread shrinks. With the maximum instead of the sum not even the middle
-# stays: of five views from different samples, the largest score is larger. So we ask three
-# questions of our flows: the mean *rise* of the score, the AUROC of the swapped images, and the
-# AUROC of the samples. For all three the score of an image is the *mean* of its map, since a swap
-# concerns the whole picture, and that of a sample the mean over its five images. C2 is swapped,
-# view 1 in the code.
+# The AUROC of the *sample scores* (by the sum) is not exactly 0.5: here it is 0.556. In the whole
+# samples large numbers met large ones (6 with 6); after the swap they do not, so the sums lie
+# closer together. The middle stays, the spread shrinks. With the maximum instead of the sum not
+# even the middle stays: of five views from different samples, the largest score is larger. So we
+# ask three questions of our flows: the mean *rise* of the score, the AUROC of the swapped images,
+# and the AUROC of the samples. For all three the score of an image is the *mean* of its map, since
+# a swap concerns the whole picture, and that of a sample the mean over its five images. C2 is
+# swapped, view 1 in the code.
 
 
 # %% tags=["setup"]
@@ -500,12 +508,12 @@ figure.colorbar(shown, ax=axes[1:], label="wheel minus separated,\nnats per chan
 plt.show()
 
 # %% [markdown]
-# Above is the sample after the swap: C2 comes from another part. The middle row shows the difference
-# before the swap, close to zero or a little below it in all views. The lower row shows it after the
-# swap. C2 lights up, and so do, more weakly, the views that hear it in the wheel: C1, C3 and C5. C4
-# does not hear C2, and hardly changes. Even the ground of C2 lights up: the two samples were lit
-# differently, and a position sees far more than its own 16 by 16 pixels. Is one sample enough to
-# say so? Here is the mean over all 32.
+# Above is the sample after the swap: C2 comes from another part. The middle row shows the
+# difference before the swap, close to zero or a little below it in all views, the lower row after
+# the swap. C2 lights up, and so do, more weakly, the views that hear it in the wheel: C1, C3 and
+# C5. C4 does not hear C2, and hardly changes. Even the ground of C2 lights up: the two samples were
+# lit differently, and a position sees far more than its own 16 by 16 pixels. Is one sample enough
+# to say so? Here is the mean over all 32.
 
 # %%
 moved = (after - before).mean((0, 2, 3))
@@ -525,10 +533,10 @@ print("C4 less than a fifth of that:", bool(moved[3] < beside.min() / 5))
 #
 # ## A defect that no camera sees
 #
-# Why does this matter? A view is rarely swapped in a factory. But the plug of the beginning is a part
-# of another kind. Besides its wires, its three seals must have one colour (C1, C4, C5), and the
-# number on the left must say how many contacts there are (C4 and C5). A part that breaks one of
-# these rules is a *misfit*: every single picture of it occurs among sound parts.
+# Why does this matter? A view is rarely swapped in a factory. But the plug of the beginning is
+# another kind of part. Besides its wires, its three seals must have one colour (C1, C4, C5), and
+# the number on the left must say how many contacts there are (C4 and C5). A part that breaks one
+# of these rules is a *misfit*: every single picture of it occurs among sound parts.
 
 # %% tags=["setup"]
 parts = {
@@ -941,8 +949,8 @@ plt.show()
 #
 # An *ablation* leaves out a part of a method to see what it was good for. In Multi-Flow the parts
 # are arrows, so an ablation is another `ViewGraph` and nothing else. Take the **ring**: the side
-# cameras hear their neighbours, and the upper camera, C1, hears nobody and is heard by nobody. Before
-# you read on: what must happen when C1 is swapped? And when C2 is?
+# cameras hear their neighbours, and the upper camera, C1, hears nobody and is heard by nobody.
+# Before you read on: what must happen when C1 is swapped? And when C2 is?
 
 # %% alt="The ring: C2 to C5 joined to their neighbours, C1 alone in the middle"
 ring, _ = train_flow(ViewGraph.ring())
@@ -1039,9 +1047,9 @@ assert abs(area - 0.5) < 0.01, "swap the views 0 to 4"
 assert abs(predicted - area) < 0.02, "the prediction is another one"
 
 # %% [markdown] tags=["exercise"]
-# **2. Find the stranger.** C4 of each sound sample is exchanged (view 3). Write a function that says
-# for each sample which view is the strange one, from the agreement maps of the wheel. By guessing
-# you would be right for one sample in five.
+# **2. Find the stranger.** C4 of each sound sample is exchanged (view 3). Write a function that
+# says for each sample which view is the strange one, from the agreement maps of the wheel. By
+# guessing you would be right for one sample in five.
 #
 # <details><summary>Hint</summary>One number for each view, <code>maps.mean((2, 3))</code>, and the
 # place of the largest, <code>.argmax(1)</code>.</details>
@@ -1072,9 +1080,9 @@ assert (answer == 3).float().mean() > 0.6, "right for more than 60 in 100 is pos
 # p-values. How many of the 32 raise the alarm at p <= 0.2, where at most 6.4 were promised? Put the
 # numbers for brightness 1.0 and 0.9 into `alarms`. What could a factory do about it?
 #
-# <details><summary>Hint</summary>A picture is <code>sample.image(view, SIZE)</code>, five of them go
-# through <code>backbone</code> at once, and features need <code>(x - mean) / deviation</code>. The
-# held-out scores are still in <code>unseen</code>.</details>
+# <details><summary>Hint</summary>A picture is <code>sample.image(view, SIZE)</code>, five of them
+# go through <code>backbone</code> at once, and features need <code>(x - mean) / deviation</code>.
+# The held-out scores are still in <code>unseen</code>.</details>
 
 # %% tags=["exercise"]
 sound_samples = [sample for sample in category.test if not sample.label]
@@ -1103,8 +1111,8 @@ assert alarms[0.9] > max(6.4, alarms[1.0]), "darker pictures raise more alarms"
 # (`expected`: True or False). Train the flow with `train_flow` and measure `rises` with
 # `swap_test`. Is the rise for C2 larger or smaller than with the wheel, and why?
 #
-# <details><summary>Hint</summary><code>ViewGraph</code> takes one tuple of neighbours for each view,
-# and C2 is view 1: <code>ViewGraph(((), (2,), ...))</code>.</details>
+# <details><summary>Hint</summary><code>ViewGraph</code> takes one tuple of neighbours for each
+# view, and C2 is view 1: <code>ViewGraph(((), (2,), ...))</code>.</details>
 
 # %% tags=["exercise"]
 expected = {0: ..., 1: ..., 2: ..., 3: ..., 4: ...}
