@@ -186,13 +186,15 @@ print("weights, a row for each receiver:", row.weights().tolist())
 # C2 to C5 stand around the object. Cameras count from 1 and Python counts from 0, so C1 is view 0
 # in the code and C5 is view 4. Where we mean the five cameras, text and pictures say C1 to C5.
 
-# %% alt="Four graphs of five cameras: wheel, ring, hub, and empty, with 16, 8, 8 and no arrows"
+# %%
 graphs = {
     "wheel": ViewGraph.wheel(),
     "ring": ViewGraph.ring(),
     "hub": ViewGraph.hub(),
     "empty": ViewGraph.empty(),
 }
+
+# %% alt="Four graphs of five cameras: wheel, ring, hub, and empty, with 16, 8, 8 and no arrows"
 figure, axes = plt.subplots(1, 4, figsize=(11, 2.9))
 for ax, (name, graph) in zip(axes, graphs.items(), strict=True):
     graph.draw(ax)
@@ -320,6 +322,8 @@ ours = MessageNetV1(3, 6, wheel, hidden=8, kernel_size=3)
 nn.init.ones_(ours.gamma)
 library = CrossViewNet(3, 6, wheel, hidden=8, kernel_size=3)
 stack(ours, library)
+
+# %%
 x = torch.randn(2, 5, 3, 7, 7, generator=torch.Generator().manual_seed(1))
 off = (ours(x) - library(x)).abs().max().item()
 print("shape:", tuple(library(x).shape))
@@ -505,6 +509,8 @@ torch.manual_seed(0)
 tiny = wake(CouplingV2(2, row, hidden=16, kernel_size=1), seed=1).double()
 x = torch.randn(1, 3, 2, 1, 1, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 printed = matrix(lambda x: first_step(tiny, x), x)
+
+# %%
 inputs = [f"{half}{view}" for half in ("x1_", "x2_") for view in range(3)]
 print(" " * 7 + "".join(f"{name:>8}" for name in inputs))
 for name, line in zip(inputs, printed.tolist(), strict=True):
@@ -678,6 +684,7 @@ def views_that_differ(a, b):
     return [view for view in range(a.shape[1]) if (a - b)[:, view].abs().max() > 1e-6]
 
 
+# %%
 chain = ViewGraph.chain(5)
 torch.manual_seed(0)
 coupling = wake(CouplingV2(6, chain)).eval()
