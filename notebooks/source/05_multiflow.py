@@ -795,7 +795,9 @@ for low, high in ((0, 30), (30, 300), (300, 10_000)):
     chosen = (size[bad] >= low) & (size[bad] < high)
     print(f"{low:3} to {high:5} px: {chosen.sum():2} defects, ~{found[chosen].sum()} found")
 faint = [
-    f"{c} {s}" for c, s, f in zip(codes[bad], size[bad], found, strict=True) if s > 500 and not f
+    f"{c} {s:.0f}"
+    for c, s, f in zip(codes[bad], size[bad], found, strict=True)
+    if s > 500 and not f
 ]
 
 # %% tags=["nbval-ignore-output"]
