@@ -48,6 +48,19 @@ WHEEL = sns.color_palette("husl", as_cmap=True)  # colours for directions
 # Densities of pictures look wild, and nobody can write them down. A **normalizing flow** gets
 # around that. It bends the space until the data look like a plain bell-shaped cloud, and it keeps a
 # record of how much it stretched each place. In the picture of the whole method it is the middle.
+#
+# There are other ways, and it helps to know what each of them does not give:
+#
+# | way | density | draws new points | finds the latent of a point |
+# |---|---|---|---|
+# | Gaussian (lesson 1) | exact, of one shape | yes | yes |
+# | variational autoencoder | a lower bound | yes | roughly |
+# | generative adversarial network | none | yes | no |
+# | diffusion model | a bound, or exact at high cost | yes, in many steps | yes, in many steps |
+# | memory of sound patches | none, only a distance | no | - |
+# | **normalizing flow** | **exact, of many shapes** | yes | **exactly** |
+#
+# The price of a flow: every layer must be invertible, and as many numbers come out as went in.
 
 # %% alt="The method with the flow, the latents and the log-determinants in colour"
 course.method("density")

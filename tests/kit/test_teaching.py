@@ -35,7 +35,9 @@ def test_minutes_are_given_for_every_section_and_add_up(name):
     sections = [s for s in re.findall(r"(?m)^## (.+)$", text) if not s.startswith(EXTRA)]
     planned = minutes(part(title))
     assert list(planned) == sections
-    assert sum(planned.values()) == int(card.split(" ")[0])
+    alone, with_exercises = card.split(" / ")
+    assert sum(planned.values()) == int(alone) < int(with_exercises)
+    assert f"With all exercises: {with_exercises} minutes." in part(title)
 
 
 @each
