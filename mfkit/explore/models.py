@@ -8,7 +8,7 @@ from mfkit.errors import InputError
 from mfkit.experiment import FeatureFolder
 from mfkit.explore.latents import Latents
 from mfkit.features import FeatureStore, ForegroundStore, Split, load_masks
-from mfkit.flow import MultiFlow
+from mfkit.flow import MultiFlow, Pyramid
 from mfkit.inspection import PictureScorer, load_scorer
 
 __all__ = ["load_latents"]
@@ -31,8 +31,9 @@ def load_latents(
         features: where features lie or are put, as for `mfkit.run`.
 
     Returns:
-        the latents. In a list each flow bears the name of its run's folder, or "model" if there
-        is one.
+        the latents; of a flow of several scales those of the coarsest, which is a flow by itself
+        and scores for itself. In a list each flow bears the name of its run's folder, or "model" if
+        there is one.
 
     Raises:
         InputError: no model, models that do not belong together, or data that are not theirs.
@@ -42,7 +43,7 @@ def load_latents(
     scorers = [load_scorer(folder, "cpu") for folder in folders]
     described = scorers[0].description
     for folder, scorer in zip(folders, scorers, strict=True):
-        if not isinstance(scorer.flow, MultiFlow):
+        if not isinstance(scorer.flow, MultiFlow | Pyramid):
             raise InputError(
                 f"{folder} is no flow, so it has no latents: give one that was trained"
             )
@@ -61,12 +62,26 @@ def load_latents(
                 f"{folder} was trained on features {flow.shape}, {data} gives {tuple(shape)}: give "
                 "the data set that it was trained on"
             )
+    if isinstance(scorers[0].flow, Pyramid):
+        return _coarsest(flows, splits)
     usual = {
         name: scorer.description.usual
         for name, scorer in zip(flows, scorers, strict=True)
         if scorer.description.usual is not None
     }
     return Latents(flows, splits["test"], splits["train"], usual)
+
+
+def _coarsest(pyramids: Mapping[str, Pyramid], splits: Mapping[str, Split]) -> Latents:
+    """The first flow of each pyramid, on its part of the features; its name says so."""
+    flows = {name: pyramid.flows[0] for name, pyramid in pyramids.items()}
+    flows = {f"{name}, {f.shape[2]} x {f.shape[3]} alone": f for name, f in flows.items()}
+    channels = next(iter(flows.values())).shape[1]
+    test, train = (
+        Split(part.samples, part.features[:][:, :, :channels], part.foreground)
+        for part in (splits["test"], splits["train"])
+    )
+    return Latents(flows, test, train)
 
 
 def _named(models) -> dict[str, Path]:

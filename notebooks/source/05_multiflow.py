@@ -243,8 +243,8 @@ print(f"test: {sound.sum()} sound and {(~sound).sum()} defective samples")
 # training set. It shifts all scores by the same number and saves the flow its first hundred steps.
 # A store is indexed like a tensor: `store[:]` are all of its features. What belongs together
 # travels together: a `Split` holds samples and their features, and `train` and `evaluate` take one.
-# (`python -m mfkit run` has *presets*, settings that belong together. `--preset improved` does the
-# same, for every view by itself; `workshop`, the default, leaves the features as they are.)
+# (`python -m mfkit run` has *presets*, settings that belong together. `--preset standardized` does
+# the same, for every view by itself; `workshop`, the default, leaves the features as they are.)
 
 # %% tags=["setup"]
 raw = stores["train"][:]

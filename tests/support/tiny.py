@@ -13,10 +13,10 @@ from mfkit.features import BACKBONES, Backbone
 from mfkit.flow import MultiFlow
 
 
-def tiny_backbone(name: str = "tiny") -> Backbone:
-    """8 features on 4 x 4 positions of a 16 px image: random, but the same every time."""
+def tiny_backbone(name: str = "tiny", channels: int = 8) -> Backbone:
+    """Some features on 4 x 4 positions of a 16 px image: random, but the same every time."""
     generator = torch.Generator().manual_seed(0)
-    layer = nn.Conv2d(3, 8, 4, stride=4)
+    layer = nn.Conv2d(3, channels, 4, stride=4)
     for parameter in layer.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) / 7
     return Backbone(name, layer, 16, (0.3, 0.3, 0.3), (0.2, 0.2, 0.2))
