@@ -48,7 +48,7 @@ def main() -> int:
             DATA,
             options.out / method,
             list(known),
-            "improved",
+            "standardized",
             method=method,
             features=options.features,
         )

@@ -87,7 +87,7 @@ PUBLISHED = [  # facts of other work, on Real-IAD; GeoMAD is one model for all c
     ["IDIF on Real-IAD (AAAI 2025)", "97.0", "95.9", "95.7", "95.1", "94.0"],
     ["GeoMAD on Real-IAD (2026)", "91.8", "90.9", "89.1", "85.5", "-"],
 ]
-LONG = {"workshop": (20, 40, 80, 160), "improved": (20, 80)}  # epochs, until little is gained
+LONG = {"workshop": (20, 40, 80, 160), "standardized": (20, 80)}  # epochs, until little is gained
 ROWS = Rows(
     PAGE.with_suffix(".json"),
     "python tests/benchmarks/questions.py",
