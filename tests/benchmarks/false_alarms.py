@@ -76,7 +76,7 @@ with 16 of them, one particular set may well give twice the promised rate for ev
 """
 WHY = """\
 Little beside the standard error of one run, about 2.5 points, but not nothing where samples are
-few. So the presets `workshop`, `standardized` and `paper` hold out nothing, to stay comparable with the
+few. So `workshop`, `standardized` and `paper` hold out nothing, to stay comparable with the
 published training and with every table here, and `together`, the preset for use, holds out a
 quarter. Whoever wants a threshold from another preset adds `--held-out 0.25`. Cross-fitting would
 lose no sample, but it takes as many trainings as there are folds, and its scores come from other
