@@ -1049,8 +1049,8 @@ print(f"from C2 to C4: {M[3, 1]:.3f} after one step, {(M @ M)[3, 1]:.3f} after t
 # --- check ---
 M = weights(ViewGraph.wheel())
 assert M is not None and bool(M.any()), "the function returns nothing yet"
-assert torch.allclose(M, ViewGraph.wheel().weights().float()), "this is not the library's matrix"
-assert M[3, 1] == 0 and torch.matrix_power(M, power)[3, 1] > 0, "which power has an entry there?"
+assert torch.allclose(M, ViewGraph.wheel().weights().float()), "not the library's matrix"
+assert M[3, 1] == 0 and torch.matrix_power(M, power)[3, 1] > 0, "which power has one?"
 assert power == 2, "a smaller power has one, too"
 
 # %% [markdown] tags=["exercise"]

@@ -1116,7 +1116,7 @@ for name, pixels in changed.items():
 # --- check ---
 assert set(alarms) == set(changed), "count the alarms of all three"
 assert alarms["as before"] < 13, "unchanged, these are the features of the lesson"
-assert alarms["moved"] > 2 * max(6.4, alarms["as before"]), "moved pictures raise many more alarms"
+assert alarms["moved"] > 2 * max(6.4, alarms["as before"]), "moved pictures raise many more"
 
 # %% [markdown] tags=["exercise"]
 # **4. Change the graph and explain the score.** Build a graph in which only C2 and C3 hear each

@@ -698,7 +698,7 @@ print(f"C{often + 1} comes first for ~{firsts.count(often)} of {len(firsts)} sou
 # --- check ---
 assert ... not in worth.values(), "put what you computed in place of the dots"
 truth = who_helps(flow, x_test[[0]])[0, 0]
-assert all(abs(worth[j] - truth[j].item()) < 0.5 for j in worth), "who_helps says something else"
+assert all(abs(worth[j] - truth[j].item()) < 0.5 for j in worth), "who_helps disagrees"
 
 # %% [markdown] tags=["exercise"]
 # **4. No false alarm.** Put the threshold just above the hardest sound sample (the button *a false

@@ -585,7 +585,7 @@ print(f"predicted {predicted:.3f}, measured {grown:.3f}")
 # of a small part; on a position of 16 by 16 pixels it is hardly seen.
 # --- check ---
 assert grown is not ..., "put what you measured in place of the dots"
-assert abs(grown - (dilate(part, 2).sum() / part.sum() - 1)) < 1e-6, "count pixels before and after"
+assert abs(grown - (dilate(part, 2).sum() / part.sum() - 1)) < 1e-6, "count pixels"
 assert abs(predicted - grown) < 0.01, "the prediction is another one"
 
 # %% [markdown] tags=["exercise"]
@@ -661,7 +661,7 @@ print(f"one epoch fixed beforehand {honest:.3f}, the best of 40 {reported:.3f}")
 # sound samples kept aside.
 # --- check ---
 assert reported is not ..., "put what you computed in place of the dots"
-assert abs(reported - measured.max(axis=1).mean()) < 1e-6, "the best of each report, then the mean"
+assert abs(reported - measured.max(axis=1).mean()) < 1e-6, "first the best, then the mean"
 assert abs(honest - 0.90) < 0.005, "one column of the simulation"
 
 # %% [markdown]

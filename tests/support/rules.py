@@ -12,7 +12,7 @@ ALLOWED = {
     "__main__": {"endings", "errors", "escape", "explore_command", "kit", "options"},
     "explore_command": {"errors", "escape"},
     "kit": {"errors", "escape"},
-    "course": {"data", "errors", "flow"},
+    "course": {"data", "errors", "flow", "palette"},
     "explore": ABOVE | {"inspection", "palette"},
     "inspection": ABOVE,
     "study": ABOVE,
