@@ -62,11 +62,8 @@ def score_map(scales: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     if len(maps) == 1:
         return maps[0]
     size = [2 * edge for edge in maps[-1].shape[2:]]
-    return sum(_enlarged(part, size) for part in maps) / len(maps)
-
-
-def _enlarged(maps: Tensor, size: int | Sequence[int]) -> Tensor:
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    maps = [F.interpolate(part, size, mode="bilinear", align_corners=False) for part in maps]
+    return sum(maps) / len(maps)
 
 
 def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
@@ -78,8 +75,8 @@ def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
 
     Arguments:
         nll: (B, V, H, W) in nats per channel.
-        foreground: (B, V, H, W) of bool, or on a grid some times as coarse. Where an image has
-            none, all of it counts: to look at everything is safer than to look away.
+        foreground: (B, V, H, W) of bool. Where an image has none, all of it counts: to look at
+            everything is safer than to look away.
 
     Returns:
         (B, V, H, W) in nats per channel.
@@ -89,8 +86,6 @@ def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
         >>> quiet_background(nll, torch.tensor([[[[True, True, False]]]]))
         tensor([[[[-1., -3., -3.]]]])
     """
-    times = nll.shape[-1] // foreground.shape[-1]
-    foreground = foreground.repeat_interleave(times, -1).repeat_interleave(times, -2)
     shown = foreground | ~foreground.any(-1, keepdim=True).any(-2, keepdim=True)
     lowest = nll.masked_fill(~shown, torch.inf).amin((2, 3), keepdim=True)
     return torch.where(shown, nll, lowest)
@@ -168,7 +163,7 @@ def pixel_map(nll: Tensor, size: int = 256) -> Tensor:
     Returns:
         (B, V, size, size) in nats per channel.
     """
-    return _enlarged(nll, (size, size))
+    return F.interpolate(nll, size=(size, size), mode="bilinear", align_corners=False)
 
 
 class Scores(NamedTuple):
@@ -197,11 +192,14 @@ class Scores(NamedTuple):
 
         Arguments:
             scales: see `score_map`.
-            foreground: (B, V, H, W) of bool, the positions that count; None: all do.
+            foreground: (B, V, H, W) of bool on the coarsest grid, the positions that count; None:
+                all do.
             present: (B, V) of bool; None: all views are.
         """
         maps = score_map(scales)
         if foreground is not None:
+            finer = maps.shape[-1] // foreground.shape[-1]
+            foreground = foreground.repeat_interleave(finer, -1).repeat_interleave(finer, -2)
             maps = quiet_background(maps, foreground)
         if present is not None:
             maps = maps.masked_fill(~present[..., None, None], torch.nan)

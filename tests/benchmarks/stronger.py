@@ -14,6 +14,7 @@ wire_plug; `wires.py` says how those beyond 128 are rendered.
 
 import argparse
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from pages import Rows, fill, markdown, seed_table, slug
 from wires import first
 
 from mfkit.data import read_category
-from mfkit.experiment import Description
+from mfkit.experiment import PRESETS, Description
 from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore
@@ -43,7 +44,6 @@ OPPONENTS = {
     "neighbours": {"method": "neighbours", **ONE},
     "Gaussian": {"method": "gaussian", "linear": False, **ONE},
     "Gaussian, two scales": {"method": "gaussian", "linear": False},
-    "standardized": {"preset": "standardized"},
     "separated": {"graph": "empty"},
 }
 ABLATIONS = {
@@ -56,6 +56,7 @@ ABLATIONS = {
     "8 epochs": {"epochs": 8},
 }
 VARIANTS = OPPONENTS | {OURS: {}} | ABLATIONS
+STEPS = ("train", "curve", "swaps", "page")
 COUNTS = (16, 32, 64, 128, 256)
 CURVE = ("neighbours", "Gaussian, two scales", "separated", OURS)
 PERCENT = {
@@ -88,7 +89,7 @@ ROWS = Rows(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("step", nargs="?", default="all", choices=("all", "train", "curve", "page"))
+    parser.add_argument("step", nargs="?", default="all", choices=("all", *STEPS))
     parser.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument("--category", nargs="+", choices=CATEGORIES, default=CATEGORIES)
     parser.add_argument("--seed", nargs="+", type=int, choices=SEEDS, default=SEEDS)
@@ -102,7 +103,7 @@ def main() -> None:
     if options.step in ("all", "curve"):
         for samples, variant in itertools.product(COUNTS, CURVE):
             ROWS.once("curve", curve, variant=variant, samples=samples)
-    if options.step == "all":
+    if options.step in ("all", "swaps"):
         for variant, category in itertools.product((OURS, "no couplings"), CATEGORIES):
             ROWS.once("swaps", swaps, category=category, variant=variant)
     if options.step in ("all", "page"):
@@ -120,10 +121,8 @@ def out(variant: str, seed: int) -> Path:
 
 def train(category: str, variant: str, seed: int) -> dict:
     """A run, in percent and nats per channel."""
-    options = {"preset": "improved", **VARIANTS[variant]}
-    results = run(
-        DATA, out(variant, seed), category, seed=seed, features=RUNS / "features", **options
-    )
+    options = {"seed": seed, "features": RUNS / "features", **VARIANTS[variant]}
+    results = run(DATA, out(variant, seed), category, "improved", **options)
     row = results["categories"][category]
     found = {key: 100 * row[key] for key in PERCENT if key in row}
     weights = sum(p.numel() for p in _flow(category, variant, seed).parameters()) / 1e6
@@ -138,9 +137,8 @@ def _flow(category: str, variant: str, seed: int = 0):
 def swaps(category: str, variant: str) -> dict:
     """Sound test samples against those with one view of another: five views, three donors each."""
     home = RUNS / "features" / "efficientnet_lite0_pyramid" / category
-    sound = FeatureStore(home / "test.f16")[
-        [not sample.label for sample in read_category(DATA, category).test]
-    ]
+    samples = read_category(DATA, category).test
+    sound = FeatureStore(home / "test.f16")[[n for n, s in enumerate(samples) if not s.label]]
     files = RunFolder(out(variant, 0)).category(category)
     flow, usual = _flow(category, variant), Description.read(files.description).usual
 
@@ -169,14 +167,15 @@ def page() -> None:
     """Fill the page's tables."""
     learned = pd.DataFrame(ROWS.read("curve"))
     fill(PAGE, "curve", seed_table(learned, ["samples", "variant"], LEARNING).replace("nan", "-"))
-    runs = pd.DataFrame(ROWS.read("runs"))
-    rivals = [*OPPONENTS, OURS]
+    runs = pd.concat([pd.DataFrame(ROWS.read("runs")), _standardized()], ignore_index=True)
+    rivals = ["standardized", *OPPONENTS, OURS]
     for name in (*CATEGORIES, "all"):
         part = runs if name == "all" else runs[runs["category"] == name]
         part = part[part["variant"].isin(rivals)]
         fill(PAGE, name, _table(part, rivals))
     parts = [OURS, *ABLATIONS]
     first = runs[(runs["seed"] == 0) & runs["variant"].isin(parts)]
+    first = first.groupby("variant").filter(lambda rows: len(rows) == len(CATEGORIES))
     fill(PAGE, "parts", _table(first, parts))
     fill(PAGE, "race", _race(runs[runs["variant"].isin(rivals)]))
     found = pd.DataFrame(ROWS.read("swaps")).pivot(
@@ -186,6 +185,15 @@ def page() -> None:
         [name, *(f"{row[v]:.1f}" for v in (OURS, "no couplings"))] for name, row in found.iterrows()
     ]
     fill(PAGE, "swaps", markdown(["category", OURS, "no couplings"], cells))
+
+
+def _standardized() -> pd.DataFrame:
+    """The preset `standardized`, which its own page has measured, as rows of this one."""
+    known = json.loads(PAGE.with_name("standardized.json").read_text())
+    rows = pd.DataFrame(known["runs"]).query("recipe == 'standardized'")
+    epoch = next(row["epoch"] for row in known["pace"] if row["recipe"] == "standardized")
+    seconds = PRESETS["standardized"].training.epochs * epoch
+    return rows.assign(variant="standardized", seconds=seconds).drop(columns="recipe")
 
 
 def _table(rows: pd.DataFrame, order: list[str]) -> str:

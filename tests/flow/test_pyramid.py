@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from mfkit.flow import MultiFlow, Pyramid, ViewGraph, load_flow, save_flow
-from mfkit.score import Scores, agreement_map, nll_map, quiet_background, score_map
+from mfkit.score import Scores, agreement_map, nll_map, score_map
 
 VIEWS, COARSE, FINE, EDGE = 3, 4, 3, 2
 CHANNELS = COARSE + 4 * FINE
@@ -108,14 +108,15 @@ def test_the_score_is_the_mean_over_the_scales():
 
 
 def test_a_coarse_foreground_quietens_a_fine_map():
-    maps = torch.arange(64.0).reshape(1, 1, 8, 8)
-    foreground = torch.tensor([[[[True, False], [False, False]]]])
-    quiet = quiet_background(maps, foreground)
-    assert torch.equal(quiet[..., :4, :4], maps[..., :4, :4])
-    assert (quiet[..., 4:, :] == 0).all() and (quiet[..., 4:] == 0).all()
     flow, x = pyramid(), features(2, seed=4)
-    shown = torch.ones(2, VIEWS, EDGE, EDGE, dtype=torch.bool)
-    torch.testing.assert_close(Scores.of(flow.scales(x), shown).maps, score_map(flow.scales(x)))
+    scales = flow.scales(x)
+    maps, shown = score_map(scales), torch.zeros(2, VIEWS, EDGE, EDGE, dtype=torch.bool)
+    shown[..., 0, 0] = True
+    quiet = Scores.of(scales, shown).maps
+    assert torch.equal(quiet[..., :4, :4], maps[..., :4, :4])
+    lowest = maps[..., :4, :4].flatten(2).amin(2)[..., None, None]
+    assert torch.equal(quiet[..., 4:, :], lowest.expand(-1, -1, 4, 8))
+    assert torch.equal(quiet[..., 4:], lowest.expand(-1, -1, 8, 4))
 
 
 def test_it_is_kept_in_one_file(tmp_path):
