@@ -224,20 +224,20 @@ def page() -> None:
     picture(rows, trained)
     columns = {"nll": ("test NLL", 3), "s_auroc": ("S-AUROC", 1), "i_auroc": ("I-AUROC", 1)}
     columns |= {"p_ap": ("P-AP", 1), "p_aupro": ("P-AUPRO", 1)}
-    mean = trained.groupby(["kernel", "epochs"], as_index=False)[list(columns)].mean()
-    mean = mean.sort_values(["kernel", "epochs"], ascending=[False, True])
-    fill(PAGE, "trained", seed_table(mean, ["kernel", "epochs"], columns))
-    one = trained[trained["kernel"] == KERNELS[0]]
-    fill(PAGE, "each", seed_table(one, ["category", "epochs"], columns))
-    table = rows.groupby(["kernel", "epochs", "size"])["score"].mean().unstack("size")
+    trained = trained.sort_values(["category", "kernel", "epochs"], ascending=[True, False, True])
+    fill(PAGE, "trained", seed_table(trained, ["category", "kernel", "epochs"], columns))
+    by = ["category", "kernel", "epochs"]
+    table = rows.set_index([*by, "size"])["score"].unstack("size").sort_index(ascending=[1, 0, 1])
     lines = [
         [*key, *(f"{value:.2f}" for value in values)]
         for key, values in zip(table.index, table.to_numpy(), strict=True)
     ]
     titles = [f"{size} x {size}" for size in SIZES[:-1]] + ["whole view"]
-    fill(PAGE, "moved", markdown(["kernel", "epochs", *titles], lines))
+    fill(PAGE, "moved", markdown([*by, *titles], lines))
     del columns["nll"]
     rated = pd.DataFrame(ROWS.read("rules"))
+    if rated.empty:
+        return  # that part of the page is not there yet
     chosen = rated[rated["category"] == VALIDATION]
     fill(PAGE, "validation", seed_table(chosen, ["rule"], columns))
     others = rated[rated["category"] != VALIDATION]

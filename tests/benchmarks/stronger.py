@@ -25,7 +25,7 @@ from pages import Rows, fill, markdown, seed_table, slug
 from wires import first
 
 from mfkit.data import read_category
-from mfkit.experiment import PRESETS, Description
+from mfkit.experiment import Description
 from mfkit.experiment.run import run
 from mfkit.experiment.run_folder import RunFolder
 from mfkit.features import FeatureStore
@@ -69,7 +69,6 @@ PERCENT = {
     "p_aupro": "P-AUPRO",
 }
 TABLE = {"nll": ("test NLL", 3), **{key: (title, 1) for key, title in PERCENT.items()}}
-TABLE |= {"seconds": ("training, s", 0)}
 LEARNING = {
     "nll": ("test NLL", 3),
     "s_auroc_plain": ("S-AUROC, plain", 1),
@@ -166,7 +165,13 @@ def curve(variant: str, samples: int) -> dict:
 def page() -> None:
     """Fill the page's tables."""
     learned = pd.DataFrame(ROWS.read("curve"))
-    fill(PAGE, "curve", seed_table(learned, ["samples", "variant"], LEARNING).replace("nan", "-"))
+    fill(
+        PAGE,
+        "curve",
+        seed_table(learned, ["samples", "variant"], LEARNING)
+        .replace("nan ± nan", "-")
+        .replace("nan", "-"),
+    )
     runs = pd.concat([pd.DataFrame(ROWS.read("runs")), _standardized()], ignore_index=True)
     rivals = ["standardized", *OPPONENTS, OURS]
     for name in (*CATEGORIES, "all"):
@@ -191,15 +196,13 @@ def _standardized() -> pd.DataFrame:
     """The preset `standardized`, which its own page has measured, as rows of this one."""
     known = json.loads(PAGE.with_name("standardized.json").read_text())
     rows = pd.DataFrame(known["runs"]).query("recipe == 'standardized'")
-    epoch = next(row["epoch"] for row in known["pace"] if row["recipe"] == "standardized")
-    seconds = PRESETS["standardized"].training.epochs * epoch
-    return rows.assign(variant="standardized", seconds=seconds).drop(columns="recipe")
+    return rows.assign(variant="standardized").drop(columns="recipe")
 
 
 def _table(rows: pd.DataFrame, order: list[str]) -> str:
     rows = rows.assign(variant=pd.Categorical(rows["variant"], order)).sort_values("variant")
     rows["variant"] = rows["variant"].astype(str)
-    return seed_table(rows, ["variant"], TABLE).replace("nan", "-")
+    return seed_table(rows, ["variant"], TABLE).replace("nan ± nan", "-").replace("nan", "-")
 
 
 def _race(runs: pd.DataFrame) -> str:
