@@ -215,7 +215,7 @@ def picture(rows: pd.DataFrame, trained: pd.DataFrame) -> None:
     left.set(ylabel="S-AUROC, %", title="after 0, 2, 4, 8, 16 epochs")
     right.set(xlabel="edge of the piece that is moved, positions", title="the middle of a defect")
     right.set(ylabel="its score, nats per channel")
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, loc="center right")
     plot.save(figure, PAGE.with_suffix(".png"))
 
 
