@@ -586,7 +586,7 @@ print(f"predicted {predicted:.3f}, measured {grown:.3f}")
 # --- check ---
 assert grown is not ..., "put what you measured in place of the dots"
 assert abs(grown - (dilate(part, 2).sum() / part.sum() - 1)) < 1e-6, "count pixels"
-assert abs(predicted - grown) < 0.01, "the prediction is another one"
+assert abs(predicted - grown) < 0.02, "the prediction is another one"
 
 # %% [markdown] tags=["exercise"]
 # **2. One table, two rules.** `scores.csv` holds the five image scores of every test sample.
