@@ -132,12 +132,12 @@ class CrossFitted:
             present, foreground = self.split.shown(indices)
             together, alone = (self.scales(indices, silent, amp) for silent in (False, True))
             scores.append(Scores.of(together, foreground, present).samples)
-            nats = (nll_map(*self.flow.fold(scales)) for scales in (together, alone))
-            maps.append(next(nats) - next(nats))
+            fold = self.flow.fold
+            maps.append(nll_map(*fold(together)) - nll_map(*fold(alone)))
         present, foreground = self.split.shown(range(len(self.split)))
-        usual = Usual.of(torch.cat(maps), present)
-        agreement = Agreement.of(torch.cat(maps), foreground, present, usual)
-        likelihood = torch.cat(scores)
+        likelihood, apart = torch.cat(scores), torch.cat(maps)
+        usual = Usual.of(apart, present)
+        agreement = Agreement.of(apart, foreground, present, usual)
         if next(self.flow.parameters(), None) is not None:
             likelihood[deal(len(likelihood), self.folds)[1]] = torch.nan
         return torch.stack([likelihood, agreement.samples], 1), usual

@@ -30,6 +30,7 @@ __all__ = [
     "METRICS",
     "Scored",
     "compare",
+    "counting",
     "evaluate",
     "lost_views",
     "score_split",
@@ -109,7 +110,7 @@ def score_split(
             scales = flow.scales(x, there)
             scores.append(Scores.of(scales, foreground, there))
             nll = nll_map(*flow.fold(scales))
-            nats.append(mean_nats(nll, foreground, there))
+            nats.append(_mean_nats(nll, foreground, there))
             if usual is not None:
                 maps = agreement_map(flow, x, there, nll)
                 agreements.append(Agreement.of(maps, foreground, there, usual))
@@ -117,10 +118,15 @@ def score_split(
     return Scored(Scores(*_joined(scores)), whole, torch.cat(used).cpu(), torch.cat(nats).cpu())
 
 
-def mean_nats(nll: Tensor, foreground: Tensor | None, present: Tensor) -> Tensor:
+def counting(present: Tensor, foreground: Tensor | None, like: Tensor) -> Tensor:
+    """Which positions count: (B, V, H, W) of bool, as large as `like`."""
+    counts = present[..., None, None].expand_as(like)
+    return counts if foreground is None else counts & foreground
+
+
+def _mean_nats(nll: Tensor, foreground: Tensor | None, present: Tensor) -> Tensor:
     """The mean over positions that count, (B,), of maps (B, V, H, W) in nats per channel."""
-    counts = present.to(nll.device)[..., None, None].expand_as(nll)
-    counts = counts if foreground is None else counts & foreground
+    counts = counting(present, foreground, nll)
     return (nll * counts).sum((1, 2, 3)) / counts.sum((1, 2, 3)).clamp(min=1)
 
 

@@ -170,8 +170,8 @@ class Job:
             for name, samples in self.category.splits.items()
         }
         kept, held = splits["train"].hold_out(self.settings.held_out)
-        flow, folds = self._flow(shape), self.settings.training.folds
-        folds = folds if self.settings.method != "neighbours" else 0
+        flow = self._flow(shape)
+        folds = 0 if self.settings.method == "neighbours" else self.settings.training.folds
         apart = CrossFitted(flow, kept, folds) if folds else None
         seconds["training"] = self._learn(flow, kept, apart)
         save_flow(flow, stage.model)

@@ -16,6 +16,7 @@ from mfkit.errors import Diverged, InputError
 from mfkit.experiment.checkpoint import Best, Checkpoint
 from mfkit.experiment.cross_fit import CrossFitted, deal
 from mfkit.experiment.devices import autocast
+from mfkit.experiment.evaluation import counting
 from mfkit.experiment.settings import Training
 from mfkit.features import Split
 from mfkit.flow import MultiFlow, Pyramid
@@ -162,14 +163,8 @@ def _batches(
             log_det = x.new_zeros(*present.shape, *x.shape[3:])
         else:
             x, log_det = apart(indices, silent=bool(muted))
-        counts = _counting(present, foreground, log_det)
+        counts = counting(present, foreground, log_det)
         yield Batch(*(part.to(device) for part in (x, log_det, noise, present, counts)), muted)
-
-
-def _counting(present: Tensor, foreground: Tensor | None, like: Tensor) -> Tensor:
-    """Which positions count: (B, V, H, W) of bool, as large as `like`."""
-    counts = present[..., None, None].expand_as(like)
-    return counts if foreground is None else counts & foreground
 
 
 @torch.no_grad()
@@ -183,7 +178,7 @@ def _unseen(
         y, log_det = (part.to(flow.device) for part in apart(indices))
         with autocast(y.device, training.amp):
             z, step = flow(y, present=present, part=slice(flow.first_block, None))
-        counts = _counting(present, foreground, log_det).to(flow.device)
+        counts = counting(present, foreground, log_det).to(flow.device)
         total += nll_map(z, log_det + step, counts).sum().item()
         counted += counts.sum().item()
     return total / counted

@@ -77,15 +77,17 @@ class Pyramid(Density):
 
     def fit(self, batches: Iterable[Tensor]) -> None:
         """See `MultiFlow.fit`: of each scale."""
-        batches = list(batches)
-        for number, flow in enumerate(self.flows):
-            flow.fit(self._unfold(x)[number] for x in batches)
+        for flow, own in self._apart(batches):
+            flow.fit(own)
 
     def refit(self, batches: Iterable[Tensor]) -> None:
         """See `MultiFlow.refit`: of each scale."""
-        batches = list(batches)
-        for number, flow in enumerate(self.flows):
-            flow.refit(self._unfold(x)[number] for x in batches)
+        for flow, own in self._apart(batches):
+            flow.refit(own)
+
+    def _apart(self, batches: Iterable[Tensor]) -> Iterator[tuple[MultiFlow, tuple[Tensor, ...]]]:
+        """Each flow, with its scale of all batches."""
+        return zip(self.flows, zip(*map(self._unfold, batches), strict=True), strict=True)
 
     def draw_noise(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Zeros (samples, 1, H, W): no flow of a pyramid takes noise."""
