@@ -16,6 +16,7 @@ the category on which one may choose: `wires.py` says how its fresh samples are 
 
 import argparse
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from mfkit.experiment.cross_fit import CrossFitted
 from mfkit.experiment.run import run
 from mfkit.experiment.train import train
 from mfkit.features import FeatureStore, Split, load_backbone
-from mfkit.flow import MultiFlow, load_flow
+from mfkit.flow import MultiFlow, Pyramid, load_flow
 from mfkit.score import Scores, nll_map, score_map
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +104,7 @@ def longer(category: str, kernel: int) -> None:
     flow = new_flow(settings, taught.features.shape[1], taught.features.shape[2:])
     flow.fit([taught.features])
     folder, apart = RUNS / f"{category}-{kernel}", CrossFitted(flow, taught, 8)
+    shutil.rmtree(folder, ignore_errors=True)  # what was broken off is not measured on the way
     for epochs in EPOCHS:
         if epochs:
             steady = replace(
@@ -152,28 +154,31 @@ def moved(flow: MultiFlow, test: Split) -> dict[int, float]:
     return {size: sum(found) / len(found) for size, found in scores.items()}
 
 
-@torch.no_grad()
 def rules(category: str) -> None:
     """Scores that are derived from the likelihood of `improved`, seed 0."""
     name = "wire_plug" if category == VALIDATION else category
     home = ROOT / "runs" / "stronger" / "improved-0"
-    samples = read_category(DATA, name)
+    samples, fresh = read_category(DATA, name), ROOT / "runs" / "wires" / "fresh"
     store = FEATURES / "efficientnet_lite0_pyramid" / name
-    taught = Split(samples.train, FeatureStore(store / "train.f16")[:].float())
     tested, place = samples.test, store / "test.f16"
     if category == VALIDATION:
-        run(DATA, home, name, "improved", features=FEATURES)
-        tested = read_category(ROOT / "runs" / "wires" / "fresh", name).test
-        place = ROOT / "runs" / "wires" / "fresh-pyramid.f16"
+        run(DATA, home, name, "improved", features=FEATURES)  # `stronger.py` leaves the others
+        tested, place = read_category(fresh, name).test, fresh.with_name("fresh-pyramid.f16")
+    taught = Split(samples.train, FeatureStore(store / "train.f16")[:].float())
     x = FeatureStore.build(place, tested, load_backbone("efficientnet_lite0_pyramid"))[:].float()
-    flow, test = load_flow(home / name / "model.pt"), Split(tested, x)
+    rate(category, load_flow(home / name / "model.pt"), taught, Split(tested, x))
+
+
+@torch.no_grad()
+def rate(category: str, flow: Pyramid, taught: Split, test: Split) -> None:
+    """Keep what each score finds."""
     apart = CrossFitted(flow, taught, 8)
     usual = torch.cat(
         [score_map(apart.scales(rows)) for rows in torch.arange(len(taught)).split(8)]
     )
     mean, spread = usual.mean(0), usual.std(0)
     maps, latents = [], []
-    for part in x.split(8):
+    for part in test.features.split(8):
         scales = flow.scales(part)
         maps.append(score_map(scales))
         latents.append(score_map([(z, torch.zeros_like(log_det)) for z, log_det in scales]))
