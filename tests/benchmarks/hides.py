@@ -5,10 +5,10 @@
 
 On the features of one scale, behind a cross-fitted Gaussian for each position and without messages,
 couplings are trained for longer and longer, with kernels that see the surroundings (3) and with
-such that do not (1). After some epochs: the likelihood of new sound parts, what is found, and an
-operation: the middle of a defect is put into a sound part, with a larger and larger piece of what
-was around it.
-Then scores that are derived from the likelihood, of the models that `stronger.py` leaves.
+such that do not (1). After some epochs: the likelihood of new sound parts, what is found, and two
+operations: the middle of a defect is put into a sound part, with a larger and larger piece of what
+was around it, or by itself, with ever fewer of its channels at a time. Then scores that are derived
+from the likelihood, of the models that `stronger.py` leaves.
 
 Rows are kept in notebooks/results/hides.json; hides.md and hides.png lie beside it. For scores of
 the category on which one may choose: `wires.py` says how its fresh samples are rendered.
@@ -17,6 +17,7 @@ the category on which one may choose: `wires.py` says how its fresh samples are 
 import argparse
 import itertools
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,7 @@ CATEGORIES = ("cast_flange", "screw_block", "control_knob")
 KERNELS = (3, 1)
 EPOCHS = (0, 2, 4, 8, 16)
 SIZES = (1, 3, 5, 7, 9, 16)  # of the piece that is moved; 16 is the whole view
+PARTS = (1, 2, 4)  # into which the channels of a position are dealt
 WHOLE = len(KERNELS) * len(EPOCHS)  # rows of a category that is done
 NUMBERS = ("nll", "s_auroc", "i_auroc", "p_ap", "p_aupro")
 VALIDATION = "wire_plug, rendered anew"
@@ -62,6 +64,7 @@ ROWS = Rows(
         "kernel": KERNELS,
         "epochs": EPOCHS,
         "size": SIZES,
+        "parts": PARTS,
         "rule": RULES,
     },
 )
@@ -93,7 +96,7 @@ def splits(category: str) -> tuple[Split, Split]:
 
 def longer(category: str, kernel: int) -> None:
     """Train on and on, and measure on the way."""
-    known = [row for row in ROWS.read("trained") if row["category"] == category]
+    known = [row for row in ROWS.read("channels") if row["category"] == category]
     if {row["epochs"] for row in known if row["kernel"] == kernel} >= set(EPOCHS):
         return
     taught, test = splits(category)
@@ -118,40 +121,78 @@ def longer(category: str, kernel: int) -> None:
         for size, score in moved(flow, test).items():
             key = {"category": category, "kernel": kernel, "epochs": epochs, "size": size}
             ROWS.keep("moved", **key, score=score)
+        for parts, added in apart_by_channels(flow, test).items():
+            key = {"category": category, "kernel": kernel, "epochs": epochs, "parts": parts}
+            ROWS.keep("channels", **key, added=added)
+
+
+@torch.no_grad()
+def middles(flow: MultiFlow, test: Split) -> Iterator[tuple[int, int, int, int, int]]:
+    """The middle of each defect, and a sound test sample to put it into.
+
+    The middle is where the Gaussian, which sees no surroundings, scores highest inside the mask.
+    Views in which no position is marked are left out.
+
+    Yields:
+        sample, view, row, column; the sound sample.
+    """
+    hosts = [index for index, sample in enumerate(test.samples) if not sample.label]
+    for index, sample in enumerate(test.samples):
+        for view in (v for v, bad in enumerate(sample.labels) if bad):
+            marked = torch.from_numpy(sample.mask(view, 16) > 0)
+            if marked.any():
+                alone = nll_map(*flow(test.features[[index]], part=slice(flow.first_block)))
+                alone = alone[0, view].masked_fill(~marked, -torch.inf)
+                place = divmod(int(alone.argmax()), alone.shape[1])
+                yield index, view, *place, hosts[index % len(hosts)]
 
 
 @torch.no_grad()
 def moved(flow: MultiFlow, test: Split) -> dict[int, float]:
     """The middle of each defect in a sound part, with a piece of so many positions around it.
 
-    The middle is where the Gaussian, which sees no surroundings, scores highest inside the mask;
-    the sound part is one of the test split. Views in which no position is marked are left out.
-
     Returns:
         the mean score of the middle, nats per channel, for each size of the piece.
     """
-    gaussian = slice(flow.first_block)
-    labels = [sample.label for sample in test.samples]
-    hosts = [index for index, label in enumerate(labels) if not label]
     scores: dict[int, list[float]] = {size: [] for size in SIZES}
-    for index, sample in enumerate(test.samples):
-        for view in (v for v, bad in enumerate(sample.labels) if bad):
-            x = test.features[[index]]
-            marked = torch.from_numpy(sample.mask(view, 16) > 0)
-            if not marked.any():
-                continue
-            alone = nll_map(*flow(x, part=gaussian))[0, view].masked_fill(~marked, -torch.inf)
-            row, column = divmod(int(alone.argmax()), alone.shape[1])
-            host = test.features[[hosts[index % len(hosts)]]]
-            for size in SIZES:
-                near = slice(max(0, row - size // 2), row + size // 2 + 1)
-                beside = slice(max(0, column - size // 2), column + size // 2 + 1)
-                if size == 16:
-                    near = beside = slice(None)
-                mixed = host.clone()
-                mixed[0, view, :, near, beside] = x[0, view, :, near, beside]
-                scores[size].append(nll_map(*flow(mixed))[0, view, row, column].item())
+    for index, view, row, column, host in middles(flow, test):
+        x = test.features[index]
+        for size in SIZES:
+            near = slice(max(0, row - size // 2), row + size // 2 + 1)
+            beside = slice(max(0, column - size // 2), column + size // 2 + 1)
+            if size == 16:
+                near = beside = slice(None)
+            mixed = test.features[[host]]
+            mixed[0, view, :, near, beside] = x[view, :, near, beside]
+            scores[size].append(nll_map(*flow(mixed))[0, view, row, column].item())
     return {size: sum(found) / len(found) for size, found in scores.items()}
+
+
+@torch.no_grad()
+def apart_by_channels(flow: MultiFlow, test: Split) -> dict[int, float]:
+    """The middle of each defect in a sound part, not all of its whitened channels at a time.
+
+    The channels are dealt into so many parts. Each part is moved by itself, and what it adds to
+    the score of the sound position is summed over the parts. To the Gaussian channels are
+    independent behind whitening, so that the sum does not depend on the number of parts.
+
+    Returns:
+        the mean of these sums, nats per channel, for each number of parts.
+    """
+    generator, last = torch.Generator().manual_seed(0), slice(flow.first_block, None)
+    sums: dict[int, list[float]] = {parts: [] for parts in PARTS}
+    for index, view, row, column, host in middles(flow, test):
+        y, _ = flow(test.features[[index, host]], part=slice(flow.first_block))
+        order = torch.randperm(y.shape[2], generator=generator)
+        groups = [group for parts in PARTS for group in order.chunk(parts)]
+        mixed = y[[1] * (1 + len(groups))]
+        for number, group in enumerate(groups):
+            mixed[number, view, group, row, column] = y[0, view, group, row, column]
+        score = nll_map(*flow(mixed, part=last))[:, view, row, column]
+        added = (score[:-1] - score[-1]).split(PARTS)
+        for parts, found in zip(PARTS, added, strict=True):
+            sums[parts].append(found.sum().item())
+    return {parts: sum(found) / len(found) for parts, found in sums.items()}
 
 
 def rules(category: str) -> None:
@@ -208,7 +249,8 @@ def picture(rows: pd.DataFrame, trained: pd.DataFrame) -> None:
         part = trained[trained["kernel"] == kernel].groupby("epochs")[["nll", "s_auroc"]].mean()
         left.plot(part["nll"], part["s_auroc"], "o-", color=PALETTE[colour], ms=4)
         for epochs, point in part.iterrows():
-            left.annotate(f"{epochs}", point, (3, 4), textcoords="offset points", fontsize=8)
+            away = (3, 4) if kernel > 1 else (-3, -11)  # points
+            left.annotate(f"{epochs}", point, away, textcoords="offset points", fontsize=8)
         last = rows[(rows["kernel"] == kernel) & (rows["epochs"] == EPOCHS[-1])]
         curve = last.groupby("size")["score"].mean()
         label = "sees its surroundings" if kernel > 1 else "sees one position"
@@ -220,7 +262,7 @@ def picture(rows: pd.DataFrame, trained: pd.DataFrame) -> None:
     left.set(ylabel="S-AUROC, %", title="after 0, 2, 4, 8, 16 epochs")
     right.set(xlabel="edge of the piece that is moved, positions", title="the middle of a defect")
     right.set(ylabel="its score, nats per channel")
-    right.legend(fontsize=8, loc="center right")
+    right.legend(fontsize=8, loc=(0.45, 0.12))
     plot.save(figure, PAGE.with_suffix(".png"))
 
 
@@ -237,23 +279,26 @@ def page() -> None:
     columns |= {"p_ap": ("P-AP", 1), "p_aupro": ("P-AUPRO", 1)}
     trained = trained.sort_values(["category", "kernel", "epochs"], ascending=[True, False, True])
     fill(PAGE, "trained", seed_table(trained, ["category", "kernel", "epochs"], columns))
-    by = ["category", "kernel", "epochs"]
-    table = rows.set_index([*by, "size"])["score"].unstack("size").sort_index(ascending=[1, 0, 1])
-    lines = [
-        [*key, *(f"{value:.2f}" for value in values)]
-        for key, values in zip(table.index, table.to_numpy(), strict=True)
-    ]
-    titles = [f"{size} x {size}" for size in SIZES[:-1]] + ["whole view"]
-    fill(PAGE, "moved", markdown([*by, *titles], lines))
+    sizes = [f"{size} x {size}" for size in SIZES[:-1]] + ["whole view"]
+    fill(PAGE, "moved", _across(rows, "size", "score", sizes))
+    channels = _finished("channels", WHOLE * len(PARTS))
+    parts = ["all together", *(f"in {parts} parts" for parts in PARTS[1:])]
+    fill(PAGE, "channels", _across(channels, "parts", "added", parts))
     del columns["nll"]
     rated = pd.DataFrame(ROWS.read("rules"))
-    if rated.empty:
-        return  # that part of the page is not there yet
     chosen = rated[rated["category"] == VALIDATION]
     fill(PAGE, "validation", seed_table(chosen, ["rule"], columns))
     others = rated[rated["category"] != VALIDATION]
     others = others.groupby("rule", as_index=False, sort=False)[list(columns)].mean()
     fill(PAGE, "rules", seed_table(others, ["rule"], columns))
+
+
+def _across(rows: pd.DataFrame, across: str, value: str, titles: list[str]) -> str:
+    """A line for each flow, a column for each value of `across`; means of the categories."""
+    table = rows.pivot_table(value, ["kernel", "epochs"], across).sort_index(ascending=[0, 1])
+    numbers = table.map("{:.2f}".format).to_numpy()
+    lines = [[*key, *line] for key, line in zip(table.index, numbers, strict=True)]
+    return markdown(["kernel", "epochs", *titles], lines)
 
 
 if __name__ == "__main__":
