@@ -117,8 +117,10 @@ class Exercise(NamedTuple):
         return cls(given, code[len(given) :].rstrip(), check.strip())
 
     def unsolved(self) -> str:
-        """What a student gets."""
-        return _joined(self.given.rstrip(), BLANK, self.judged())
+        """What a student gets; the blank is indented as the solution, inside its function."""
+        indent = self.solution[: self.solution.find(MARKER)]
+        given = f"{self.given.rstrip()}\n{indent}{BLANK}" if indent else self.given.rstrip()
+        return _joined(given, "" if indent else BLANK, self.judged())
 
     def solved(self) -> str:
         """What the solutions show."""

@@ -153,12 +153,14 @@ def way_back_words(scene) -> str:
         "nearest training patches."
     )
     if scene.state["draw"]:
-        real = float((scene.answer.z[scene.answer.present].astype("f4") ** 2).mean())
+        there = scene.answer.present
+        real = float((scene.answer.z[there].astype("f4") ** 2).mean())
         said += (
             f" Drawn, not photographed: the mean square of its latents is "
-            f"{scene.state['temperature'] ** 2:.2f}, that of this part {real:.2f}. Real parts lie "
-            "further out, by what the flow could not explain, so a draw looks emptier and scores "
-            "lower. Lower is not better: sound parts have scores in a range (the typical set), and "
-            "what lies below it is unusual, too."
+            f"{scene.state['temperature'] ** 2:.2f}, that of this part {real:.2f}, whose mean "
+            f"score is {scene.answer.nll[there].mean():.3f}. Real parts lie further out, by what "
+            "the flow could not explain, so a draw looks emptier. Whether it also scores lower is "
+            "up to the log-determinant: how sure the flow is of such features. Lower is not "
+            "better: sound parts have scores in a range (the typical set)."
         )
     return said

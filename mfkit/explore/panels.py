@@ -107,8 +107,8 @@ def position(
         yticks=[(row, f"from {sender}") for row, sender in zip(rows, told, strict=True)],
         xlabel="worth of a message, nats" if told else "no message arrives",
     )
-    colours = [PALETTE["quiet" if value >= 0 else "moved"] for value in told.values()]
-    right.hlines(rows, 0, np.clip(list(told.values()), -reach, reach), color=colours, lw=9)
+    worth = np.clip(list(told.values()), -reach, reach)
+    right.hlines(rows, 0, worth, color=PALETTE["quiet"], lw=9)
     for row, value in zip(rows, told.values(), strict=True):
         right.text(
             -0.06 * reach * np.sign(value),  # on the side that the bar leaves free

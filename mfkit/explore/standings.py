@@ -73,6 +73,8 @@ def standings(
     ax.plot(values[sample], 0, "^", color=PALETTE["ink"], ms=10, clip_on=False, label="this one")
     legend(ax, "upper right")
     ax = pane(figure, BOXES[1], *plane.limits, *map(few, plane.limits), name, other)
+    if plane.limits[0] == plane.limits[1]:  # of two models: on the line they agree
+        ax.plot(*plane.limits, color=PALETTE["quiet"], lw=1)
     for kind, chosen in groups:
         ax.plot(*plane.scores[:, chosen].clip(*np.transpose(plane.limits)[..., None]), ".",
                 ms=9, mec="white", mew=0.5, color=PALETTE[kind])  # fmt: skip

@@ -55,7 +55,7 @@ GPU = torch.cuda.is_available()
 PRESET = "paper" if REAL and GPU else "standardized"
 TRAIN, EACH = (48, 10) if FAST else (None, None)  # samples to use; None takes all
 SIZE = {"blocks": 2, "hidden": 16} if FAST else {}  # of the flow; {} takes the preset's
-EPOCHS = 8 if FAST else PRESETS[PRESET].training.epochs  # the paper's 40, no more and no less
+EPOCHS = 8 if FAST else PRESETS[PRESET].training.epochs  # its own: 40 of the paper
 SEEDS = [0] if FAST else [0, 1, 2]
 torch.set_num_threads(1 if FAST else torch.get_num_threads())  # small tensors need no helpers
 
@@ -331,9 +331,11 @@ first, last = after.loss.iloc[[0, -1]]
 print(f"loss in the first epoch ~{first:.2f}, in the last ~{last:.2f}: it fell: {last < first}")
 
 # %% [markdown]
-# The history also holds the seconds of each epoch. They are the same as before, to the last
-# digit, so nothing was computed twice. If one category fails (a broken image, a loss that is not
-# finite), the others go on, and the trouble is reported at the end.
+# (The losses are above zero, unlike those of lesson 5: this preset counts the standardising of
+# features in the likelihood, as it must for a density of the features themselves. That adds one
+# constant to all scores.) The history also holds the seconds of each epoch. They are the same as
+# before, to the last digit, so nothing was computed twice. If one category fails (a broken image, a
+# loss that is not finite), the others go on, and the trouble is reported at the end.
 #
 # ## What came out
 #
@@ -346,9 +348,11 @@ print(*(path.name for path in sorted(home.glob("[!.]*"))), sep="\n")
 print(f"samples scored: {row['samples']} of {len(category.test)}")
 
 # %% [markdown]
-# And the numbers. An AUROC of a few samples is itself a guess: `standard_error` says by how much it
-# would change with other samples of the same kind. What does not stand two standard errors above 50
-# cannot be told from chance, whatever it is called. Say so before anybody else does.
+# And the numbers. In the names of metrics S, I and P stand for samples, images and pixels; P-AP is
+# the average precision of pixels, the area under precision over recall. An AUROC of a few samples
+# is itself a guess: `standard_error` says by how much it would change with other samples of the
+# same kind. What does not stand two standard errors above 50 cannot be told from chance, whatever
+# it is called. Say so before anybody else does.
 
 # %% tags=["nbval-ignore-output"]
 labels = [sample.label for sample in category.test]
@@ -364,7 +368,8 @@ Image(home / "overview.png", alt="The least and the most anomalous samples, with
 # %% [markdown]
 # Above are the samples that look soundest to the flow and those that look worst, each with its
 # score maps; all maps share one scale. Is the ground truth, the contour, where the map is bright?
-# The most anomalous sample without a contour is a false alarm: what did the flow see there?
+# A sample with contours among the soundest was missed; one without among the worst is a false
+# alarm: what did the flow see there?
 #
 # ## Many machines
 #
@@ -402,7 +407,7 @@ for name, rate in (("two cores, 200 billion a second", 200e9), ("large GPU, 40 t
 # A weight belongs to one view, so five views do not cost five times as much. The first rate was
 # measured, the second is an assumption: what a chip reaches depends on the shapes, and is far below
 # the number on its box. Before that comes the backbone, once for each of 151,050 images. On our two
-# cores it takes 1.6 seconds an image, which makes 68 hours more; a GPU takes less than one.
+# cores it takes 1.6 seconds an image, which makes 67 hours more; a GPU takes less than one.
 # `tests/benchmarks/realiad.py` measures the rates of the machine it runs on and makes the estimate
 # from them.
 #
@@ -428,8 +433,9 @@ recipe = settings | {"seeds": SEEDS, "variants": VARIANTS}
 mfkit.run_study(FEW, WORK / "study", CHOSEN, **recipe, plan_only=True)
 
 # %% [markdown]
-# Multiply by 30 for all categories, if this was one. If it is more than you can wait for, take
-# fewer seeds, or more machines. The next cell does it, with `CHOSEN = NAMES` at the top for all
+# On Real-IAD, with all samples, multiply by 30 for all categories; from mini-iad, or from few
+# samples, nothing follows for Real-IAD. If it is more than you can wait for, take fewer seeds, or
+# more machines. The next cell does it, with `CHOSEN = NAMES` at the top for all
 # categories; here with one control, so that you need not wait.
 
 # %% tags=["nbval-ignore-output"]
@@ -456,8 +462,8 @@ for title in ("What the messages are worth", "In pictures", "The worst misses", 
 #
 # ## Beside the published results
 #
-# Now the table. It has the run on top, and below it what others have published. Every figure has
-# its **rule**: how five image scores become the score of a sample. The official tool takes the
+# Now the table: what others have published, and the run, which we look at afterwards. Every figure
+# has its **rule**: how five image scores become the score of a sample. The official tool takes the
 # maximum, the released Multi-Flow the mean. You know from lesson 5 that the two can differ by
 # several points. A table that mixes them without a word is worth little.
 
