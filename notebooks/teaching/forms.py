@@ -42,6 +42,11 @@ if importlib.util.find_spec("mfkit") is None:
 os.chdir(PROJECT / "notebooks")
 os.environ.setdefault("MFKIT_FAST", "1")  # "0" takes all samples and steps"""
 POINTS = 1  # of each exercise
+CONFIG = """\
+# Read by nbgrader in this folder. It would end every cell after 30 seconds; some train a flow.
+c = get_config()
+c.Execute.timeout = 1800  # seconds
+"""
 
 
 def colab(name: str, repository: str) -> NotebookNode:
@@ -106,7 +111,13 @@ def write_colab(repository: str, folder: Path) -> list[Path]:
 
 
 def write_nbgrader(folder: Path) -> list[Path]:
-    """Write an assignment for each lesson into nbgrader's folder of sources."""
+    """Write an assignment for each lesson into nbgrader's folder of sources.
+
+    A configuration is put beside them; one that is there already stays as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (config := folder / "nbgrader_config.py").exists():
+        config.write_text(CONFIG)
     return [
         _write(nbgrader(name), folder / "source" / name / f"{name}.ipynb")
         for name in lessons.names()

@@ -4,6 +4,7 @@ import ast
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -22,6 +23,8 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="no Playwright here: pip install -e '.[browser]'"
 )
 ROOT = Path(__file__).resolve().parents[2]
+FAILED = "[data-mime-type='application/vnd.jupyter.error']"
+WARNED = "[data-mime-type='application/vnd.jupyter.stderr']"
 SETTINGS = {  # all cells are in the page, also those that are not on the screen
     "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false"},
@@ -102,6 +105,35 @@ def run_all(page: playwright.Page, address: str) -> None:
     page.get_by_text("| Idle").wait_for(timeout=90_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+@contextmanager
+def lesson(name: str, folder: Path) -> Iterator[tuple[playwright.Page, list[str]]]:
+    """A copy of a lesson in a folder of its own, run until its end or an error: page, troubles."""
+    file = f"notebooks/{name}.ipynb"
+    (folder / "notebooks").mkdir()
+    (folder / file).write_bytes((ROOT / file).read_bytes())
+    for shared in ("data", "runs", "notebooks/results"):
+        (ROOT / shared).mkdir(exist_ok=True)
+        (folder / shared).symlink_to(ROOT / shared)
+    with serve(folder) as address, browse(find_chromium()) as (page, troubles):
+        run_all(page, address.format(file))
+        cells = page.locator(".jp-CodeCell")
+        last = cells.count() - 1
+        prompt = cells.nth(last).locator(".jp-InputPrompt").first
+        deadline = time.monotonic() + 900
+        done = re.compile(rf"\[{last + 1}\]")
+        while not (done.search(prompt.inner_text()) or page.locator(FAILED).count()):
+            assert time.monotonic() < deadline, f"not all cells have run: {prompt.inner_text()}"
+            time.sleep(1)
+        yield page, troubles
+
+
+def assert_no_trouble(page: playwright.Page, troubles: list[str]) -> None:
+    """No cell has failed or warned, and neither the console nor a script has an error."""
+    for kind in (FAILED, WARNED):
+        assert [cell.inner_text() for cell in page.locator(kind).all()] == []
+    assert troubles == []
 
 
 class Kernel:

@@ -1,13 +1,12 @@
 """Lesson 6 in a real browser: after Run All, the text, the source and the screen say the same."""
 
 import ast
-import re
 import time
 from hashlib import sha256
 
 import nbformat
 import pytest
-from lab import ROOT, Kernel, browse, find_chromium, picture, run_all, serve
+from lab import ROOT, Kernel, assert_no_trouble, find_chromium, lesson, picture
 
 CHROMIUM = find_chromium()
 pytestmark = [
@@ -22,27 +21,14 @@ from hashlib import sha256
 from ipywidgets.widgets.widget import _instances
 """
 SHOTS = ROOT / "runs" / "browser"
-NOTEBOOK = "notebooks/06_explorer.ipynb"
+NOTEBOOK = ROOT / "notebooks" / "06_explorer.ipynb"
 
 
 @pytest.fixture(scope="module")
-def lesson(tmp_path_factory):
-    """A copy of lesson 6, all of its cells run, with its page, troubles and kernel."""
+def opened(tmp_path_factory):
+    """Lesson 6, all of its cells run: its page, troubles and kernel."""
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "notebooks").mkdir()
-    (folder / NOTEBOOK).write_bytes((ROOT / NOTEBOOK).read_bytes())
-    for shared in ("data", "runs"):
-        (ROOT / shared).mkdir(exist_ok=True)
-        (folder / shared).symlink_to(ROOT / shared)
-    with serve(folder) as address, browse(CHROMIUM) as (page, troubles):
-        run_all(page, address.format(NOTEBOOK))
-        cells = page.locator(".jp-CodeCell")
-        last = cells.count() - 1
-        prompt = cells.nth(last).locator(".jp-InputPrompt").first
-        deadline = time.monotonic() + 600
-        while not re.search(rf"\[{last + 1}\]", prompt.inner_text()):
-            assert time.monotonic() < deadline, f"not all cells have run: {prompt.inner_text()}"
-            time.sleep(1)
+    with lesson("06_explorer", folder) as (page, troubles):
         kernel = Kernel(folder / "runtime")
         try:
             yield page, troubles, kernel
@@ -51,14 +37,14 @@ def lesson(tmp_path_factory):
 
 
 @pytest.fixture
-def shown(lesson):
+def shown(opened):
     """The explorers of the page: for each its cell's source, its box, and its line of code."""
-    page, _, kernel = lesson
+    page, _, kernel = opened
     kernel.run(PREPARE)
     cells = page.locator(".jp-CodeCell:has(.flow-graph)")
     sources = [
         cell.source
-        for cell in nbformat.read(ROOT / NOTEBOOK, 4).cells
+        for cell in nbformat.read(NOTEBOOK, 4).cells
         if any("its picture" in str(output.get("data")) for output in cell.get("outputs", []))
     ]
     boxes = [cell.locator(".widget-vbox:has(.flow-graph)").first for cell in cells.all()]
@@ -79,19 +65,16 @@ def state_in(source: str, kernel) -> dict:
     return kernel(ast.unparse(call.args[1]))
 
 
-def test_no_cell_has_failed(lesson):
-    page, troubles, _ = lesson
+def test_no_cell_has_failed(opened):
+    page, troubles, _ = opened
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / "lesson.png")
-    failed = page.locator("[data-mime-type='application/vnd.jupyter.error']")
-    assert [cell.inner_text() for cell in failed.all()] == []
-    assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-    assert troubles == []
+    assert_no_trouble(page, troubles)
 
 
-def test_every_question_has_an_explorer_of_its_own(lesson, shown):
+def test_every_question_has_an_explorer_of_its_own(opened, shown):
     """What a cell's source says is what its tool shows, whatever later cells have done."""
-    _, _, kernel = lesson
+    _, _, kernel = opened
     drawn = {line: pictures for line, *pictures in kernel(EXPLORERS)}
     for source, box, line in shown:
         seen = ast.literal_eval(line.removeprefix("explorer.restore(").removesuffix(")"))
@@ -102,8 +85,8 @@ def test_every_question_has_an_explorer_of_its_own(lesson, shown):
         assert drawn[line] == [digest, digest], source
 
 
-def test_a_click_moves_one_explorer_and_no_other(lesson, shown):
-    _, troubles, _ = lesson
+def test_a_click_moves_one_explorer_and_no_other(opened, shown):
+    _, troubles, _ = opened
     _, box, before = shown[0]
     box.scroll_into_view_if_needed()
     box.screenshot(path=SHOTS / "lesson-tool.png")
