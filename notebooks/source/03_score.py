@@ -888,7 +888,8 @@ def quiet_background(nll: Tensor, foreground: Tensor) -> Tensor:
     return torch.where(shown, nll, lowest)
 
 
-print("quiet background:", quiet_background(tiny, shows_part).flatten(2)[:, 0].tolist())
+quiet = quiet_background(tiny, shows_part).flatten(2)[:, 0]
+print("quiet background:", quiet.double().round(decimals=2).tolist())
 
 # %% [markdown]
 # The last two numbers of each row were 0 and are now as low as the lowest of the part. (The first

@@ -261,7 +261,7 @@ shows = torch.tensor([True, True, False, False]).expand(nll.shape)
 print("with zeros:", [round(s, 2) for s in image_scores(nll)[0].tolist()])
 quiet = quiet_background(nll, shows)
 print("without:   ", [round(s, 2) for s in image_scores(quiet)[0].tolist()])
-print(quiet[0, :, 0].tolist())
+print(quiet[0, :, 0].double().round(decimals=2).tolist())
 
 # %% [markdown]
 # With zeros both images tie at 0, though the first one is more unusual. `quiet_background` gives
@@ -407,7 +407,7 @@ for name, rate in (("two cores, 200 billion a second", 200e9), ("large GPU, 40 t
 # A weight belongs to one view, so five views do not cost five times as much. The first rate was
 # measured, the second is an assumption: what a chip reaches depends on the shapes, and is far below
 # the number on its box. Before that comes the backbone, once for each of 151,050 images. On our two
-# cores it takes 1.6 seconds an image, which makes 67 hours more; a GPU takes less than one.
+# cores it takes 1.1 seconds an image, which makes 45 hours more; a GPU takes less than one.
 # `tests/benchmarks/realiad.py` measures the rates of the machine it runs on and makes the estimate
 # from them.
 #
