@@ -93,6 +93,8 @@ def overview(
     for half, (name, chosen) in zip(halves, sides, strict=True):
         half.suptitle(name, fontsize=12, color=PALETTE["ink"])
         grid = half.subplots(2 * each, views, squeeze=False)
+        for ax, view in zip(grid[0], samples[0].view_names, strict=True):
+            ax.set_title(view, fontsize=9)
         for place, index in enumerate(chosen):
             sample = samples[index]
             pictures, maps = grid[2 * place], grid[2 * place + 1]
