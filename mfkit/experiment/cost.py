@@ -13,6 +13,7 @@ from mfkit.errors import InputError
 from mfkit.experiment.job import Job
 from mfkit.experiment.settings import Preset, new_flow
 from mfkit.features import SCALES, load_backbone
+from mfkit.score import FINER
 
 __all__ = ["Needs", "check_room", "estimate", "map_shape", "size_of"]
 
@@ -82,7 +83,7 @@ def estimate(jobs: Iterable[Job]) -> Needs:
 def _finer(backbone: str) -> int:
     """How many places a score map has for each position, see `mfkit.score.score_map`."""
     scales = SCALES.get(backbone)
-    return (2 * scales[-1][1]) ** 2 if scales else 1
+    return (FINER * scales[-1][1]) ** 2 if scales else 1
 
 
 def check_room(needs: Needs, out: Path, features: Path, device: str = "cpu") -> None:

@@ -9,6 +9,7 @@ from mfkit.score.agreement import Agreement, Usual, agreement_map, combined
 from mfkit.score.metrics import FPR_LIMIT, PixelMetrics, auroc, standard_error
 from mfkit.score.probe import mean_scores, mute, swap_auroc, swap_views, who_helps
 from mfkit.score.scores import (
+    FINER,
     Scores,
     image_scores,
     nll_map,
@@ -20,6 +21,7 @@ from mfkit.score.scores import (
 from mfkit.score.verdict import p_values, smallest_rate
 
 __all__ = [
+    "FINER",
     "FPR_LIMIT",
     "Agreement",
     "PixelMetrics",

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
+    "FINER",
     "Scores",
     "image_scores",
     "nll_map",
@@ -20,6 +21,9 @@ __all__ = [
     "sample_scores",
     "score_map",
 ]
+
+FINER = 2
+"""How much finer than the finest scale's grid the joined map of several scales is."""
 
 
 def nll_map(z: Tensor, log_det: Tensor, foreground: Tensor | None = None) -> Tensor:
@@ -61,7 +65,7 @@ def score_map(scales: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     maps = [nll_map(*scale) for scale in scales]
     if len(maps) == 1:
         return maps[0]
-    size = [2 * edge for edge in maps[-1].shape[2:]]
+    size = [FINER * edge for edge in maps[-1].shape[2:]]
     maps = [F.interpolate(part, size, mode="bilinear", align_corners=False) for part in maps]
     return sum(maps) / len(maps)
 
