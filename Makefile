@@ -54,7 +54,7 @@ site: .venv/mfkit-site
 wheelhouse:
 	$(PYTHON) -m pip wheel --wheel-dir runs/wheelhouse --find-links runs/wheelhouse $(PIP_OPTIONS) 'setuptools>=77' '.[course]'
 
-# Makes environments of gigabytes, runs lessons in full, in a browser, by nbgrader: an hour, and a network.
+# Makes environments of gigabytes, runs lessons in full, in a browser, by nbgrader: half an hour, and a network.
 test-kit: .venv/mfkit-test
 	.venv/bin/python -m pytest -m kit
 
