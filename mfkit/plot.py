@@ -53,8 +53,7 @@ def contact_sheet(samples: Sequence[Sample], title: str = "") -> Figure:
     for row, sample in zip(grid, samples, strict=True):
         _pictures(row, sample)
         row[0].set_ylabel(escape.mathtext(sample.title), fontsize=8)
-    for name, ax in zip(samples[0].view_names, grid[0], strict=True):
-        ax.set_title(name, fontsize=9)
+    _name_views(grid[0], samples[0].view_names)
     figure.suptitle(escape.mathtext(title), fontsize=11)
     return figure
 
@@ -93,8 +92,7 @@ def overview(
     for half, (name, chosen) in zip(halves, sides, strict=True):
         half.suptitle(name, fontsize=12, color=PALETTE["ink"])
         grid = half.subplots(2 * each, views, squeeze=False)
-        for ax, view in zip(grid[0], samples[0].view_names, strict=True):
-            ax.set_title(view, fontsize=9)
+        _name_views(grid[0], samples[0].view_names)
         for place, index in enumerate(chosen):
             sample = samples[index]
             pictures, maps = grid[2 * place], grid[2 * place + 1]
@@ -156,9 +154,9 @@ def part_sheet(
     figure = Figure(figsize=(1.9 * len(names) + 1, 4.5), layout="constrained")
     grid = figure.subplots(2, len(names), squeeze=False)
     enlarged = pixel_map(maps[None], THUMBNAIL)[0].numpy()
-    for view, name in enumerate(names):
+    _name_views(grid[0], names)
+    for view in range(len(names)):
         above, below = grid[:, view]
-        above.set_title(name, fontsize=9, parse_math=False)
         if pictures[view] is not None:
             above.imshow(pictures[view])
         below.imshow(enlarged[view], cmap=HEAT, norm=Normalize(*scale))
@@ -173,6 +171,12 @@ def part_sheet(
     bar.set_label("score, nats per channel", fontsize=8)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
+
+
+def _name_views(row: Sequence[Axes], names: Sequence[str]) -> None:
+    """Say above a row of pictures which camera each comes from."""
+    for ax, name in zip(row, names, strict=True):
+        ax.set_title(name, fontsize=9, parse_math=False)
 
 
 def _pictures(row: Sequence[Axes], sample: Sample) -> list[np.ndarray]:
