@@ -121,7 +121,7 @@ def lesson(name: str, folder: Path) -> Iterator[tuple[playwright.Page, list[str]
         cells = page.locator(".jp-CodeCell")
         last = cells.count() - 1
         prompt = cells.nth(last).locator(".jp-InputPrompt").first
-        deadline = time.monotonic() + 900
+        deadline = time.monotonic() + 600
         done = re.compile(rf"\[{last + 1}\]")
         while not (done.search(prompt.inner_text()) or page.locator(FAILED).count()):
             assert time.monotonic() < deadline, f"not all cells have run: {prompt.inner_text()}"
