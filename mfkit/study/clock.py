@@ -17,11 +17,11 @@ class Clock:
 
     def __init__(self, forecast: Forecast, done: int):
         self.forecast, self.before, self.start = forecast, done, time.monotonic()
-        self.ended: set[str] = set()
+        self.ended: list[str] = []
 
     def end(self, name: str) -> None:
         """A trial is done, or has failed."""
-        self.ended.add(name)
+        self.ended.append(name)
 
     def summary(self) -> str:
         """What was foreseen for the trials that have ended, and what they took."""
@@ -32,7 +32,7 @@ class Clock:
     def __str__(self) -> str:
         count, whole = len(self.ended), len(self.forecast.jobs)
         gone = sum(map(self.forecast.of, self.ended))
-        left = sum(map(self.forecast.of, self.forecast.jobs)) - gone
+        left = sum(self.forecast.of(name) for name in self.forecast.jobs if name not in self.ended)
         pace = (time.monotonic() - self.start) / gone if gone else 1.0  # seconds for one foreseen
         return f"{self.before + count} of {self.before + whole} trials, {_time(left * pace)} left"
 
