@@ -169,14 +169,14 @@ def part_sheet(
         _bare(below)
     bar = figure.colorbar(ScalarMappable(Normalize(*scale), HEAT), ax=grid, extend="both")
     bar.set_label("score, nats per channel", fontsize=8)
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.suptitle(escape.mathtext(title), fontsize=10)
     return figure
 
 
 def _name_views(row: Sequence[Axes], names: Sequence[str]) -> None:
     """Say above a row of pictures which camera each comes from."""
     for ax, name in zip(row, names, strict=True):
-        ax.set_title(name, fontsize=9, parse_math=False)
+        ax.set_title(escape.mathtext(name), fontsize=9)
 
 
 def _pictures(row: Sequence[Axes], sample: Sample) -> list[np.ndarray]:

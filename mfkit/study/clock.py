@@ -17,11 +17,11 @@ class Clock:
 
     def __init__(self, forecast: Forecast, done: int):
         self.forecast, self.before, self.start = forecast, done, time.monotonic()
-        self.ended: list[str] = []
+        self.ended: set[str] = set()
 
     def end(self, name: str) -> None:
         """A trial is done, or has failed."""
-        self.ended.append(name)
+        self.ended.add(name)
 
     def summary(self) -> str:
         """What was foreseen for the trials that have ended, and what they took."""

@@ -5,6 +5,7 @@ import traceback
 from dataclasses import replace
 
 import pandas as pd
+import torch
 from sets import features, small_flow, small_set
 
 from mfkit import escape, plot
@@ -16,6 +17,7 @@ from mfkit.flow import ViewGraph
 
 ORDERS = "\x1b]0;owned\x07\x1b[2J"  # a terminal would change its title and clear its screen
 SCRIPT = "<img src=x onerror=alert(1)>"
+BROKEN = "$\\frac{1$ \ud800"  # no formula, and no letter: a name of a file that is no UTF-8
 
 
 def test_what_data_say_is_shown_as_it_is():
@@ -37,9 +39,16 @@ def test_a_message_shows_its_names_wherever_it_is_shown():
 
 def test_a_figure_shows_signs_of_money(tmp_path):
     samples = small_set(tmp_path, views=2).test
-    said = [replace(sample, code=r"$\frac{1$ \ud800") for sample in samples]
+    said = [replace(sample, code=BROKEN) for sample in samples]
     plot.save(plot.contact_sheet(said, title="$\\nothing$"), tmp_path / "sheet.png", dpi=20)
     assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_the_picture_of_a_part_shows_its_name_and_those_of_its_cameras(tmp_path):
+    maps = torch.zeros(2, 4, 4)
+    part = plot.part_sheet([None] * 2, maps, maps[:, 0, 0], [BROKEN] * 2, (0.0, 1.0), title=BROKEN)
+    plot.save(part, tmp_path / "part.png", dpi=20)
+    assert (tmp_path / "part.png").stat().st_size > 1000
 
 
 def test_no_word_of_the_data_becomes_part_of_a_page(tmp_path):
