@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from mfkit import escape
 from mfkit.palette import PALETTE
 
 __all__ = ["draw_graph"]
@@ -66,7 +65,7 @@ def draw_graph(
     ax.scatter(*zip(*places, strict=True), s=620, color=colours, zorder=2)
     names = names or [f"C{view + 1}" for view in range(graph.views)]
     for name, place in zip(names, places, strict=True):
-        ax.text(*place, escape.mathtext(name), color="white", ha="center", va="center", zorder=3)
+        ax.text(*place, name, color="white", ha="center", va="center", zorder=3)
     said = ["sums"] * (graph.weight == "sum") + ["relabelled in every network"] * graph.shuffle
     ax.text(0, -1.35, ", ".join(said), color=PALETTE["ink"], ha="center", va="top")
     ax.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")

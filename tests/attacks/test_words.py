@@ -51,12 +51,6 @@ def test_the_picture_of_a_part_shows_its_name_and_those_of_its_cameras(tmp_path)
     assert (tmp_path / "part.png").stat().st_size > 1000
 
 
-def test_a_drawing_of_a_graph_shows_the_names_of_its_views(tmp_path):
-    ax = ViewGraph.ring(3).draw(names=[BROKEN] * 3)
-    plot.save(ax.figure, tmp_path / "graph.png", dpi=20)
-    assert (tmp_path / "graph.png").stat().st_size > 1000
-
-
 def test_no_word_of_the_data_becomes_part_of_a_page(tmp_path):
     test = small_set(tmp_path, views=2).test
     said = [replace(s, codes=(SCRIPT,) * 2, code=SCRIPT, name=SCRIPT, number=SCRIPT) for s in test]
